@@ -1,0 +1,75 @@
+# Two commands from a fresh clone, in either order:  make book  and  make test
+PYTHON ?= python3
+VENV   ?= .venv
+JOBS   ?= 2
+# On Linux, torch on PyPI comes with gigabytes of CUDA: take the CPU build from here if it can be
+# reached. `make TORCH_INDEX= book` takes what pip finds by itself.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+
+BIN      = $(VENV)/bin
+STAMP    = $(VENV)/.installed
+SITE     = _build/html
+CHAPTERS = $(BIN)/python tools/chapters.py
+JB       = $(BIN)/jupyter-book build . -q -W -n --keep-going
+
+export PTFT_CACHE ?= $(CURDIR)/.cache
+export HF_HUB_OFFLINE = 1
+export TOKENIZERS_PARALLELISM = false
+# Chapters run side by side, one thread each.
+export OMP_NUM_THREADS = 1
+# Use the environment's kernel, whatever kernels the user has installed.
+export JUPYTER_PREFER_ENV_PATH = 1
+# tqdm's complaint that it has no widgets would land on the pages.
+export PYTHONWARNINGS = ignore:IProgress not found
+
+.PHONY: help environment book test notebooks pretrain check-browser clean
+
+help:
+	@echo "make book           run the chapters that changed, build the site at $(SITE), check it"
+	@echo "make test           lint, type checks, unit tests, and the chapters that changed"
+	@echo "make notebooks      one clean notebook for each chapter in notebooks/, for Colab"
+	@echo "make pretrain       train the stored checkpoint again"
+	@echo "make check-browser  look at every page of the site with headless Chromium"
+	@echo "make clean          remove everything built, but not $(VENV) and .cache"
+
+environment: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -c "import torch" 2>/dev/null || test "$$(uname -s)" != Linux || test -z "$(TORCH_INDEX)" \
+	|| $(BIN)/pip install --retries 1 --timeout 4 --no-deps --index-url $(TORCH_INDEX) -c constraints.txt torch \
+	|| echo "$(TORCH_INDEX) cannot be reached: torch comes from the ordinary index"
+	$(BIN)/pip install -e ".[test]" -c constraints.txt
+	touch $@
+
+book: $(STAMP)
+	$(CHAPTERS) run --jobs $(JOBS)
+	$(CHAPTERS) load
+	rm -rf $(SITE) _build/.doctrees
+	$(JB)
+	$(JB) --builder custom --custom-builder colab
+	cp -r notebooks $(SITE)/notebooks
+	$(BIN)/python tools/check_site.py $(SITE)
+	@$(CHAPTERS) times
+	@echo "The site is at $(CURDIR)/$(SITE). To look at it:"
+	@echo "  $(BIN)/python -m http.server -d $(SITE) 8000    then open http://localhost:8000"
+
+test: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy ptft tools
+	$(CHAPTERS) run --jobs $(JOBS) --tests tests
+
+notebooks: $(STAMP)
+	$(CHAPTERS) run --jobs $(JOBS)
+	$(CHAPTERS) load
+	$(JB) --builder custom --custom-builder colab
+
+pretrain: $(STAMP)
+	$(BIN)/python tools/pretrain.py
+
+check-browser:
+	sh tools/browser/run.sh $(SITE)
+
+clean:
+	rm -rf _build build notebooks .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""Pretrain, then fine-tune: the companion package of the course."""

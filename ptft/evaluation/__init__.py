@@ -1,0 +1,1 @@
+"""Floor 5: numbers from a trained model."""

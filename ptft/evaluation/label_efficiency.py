@@ -1,0 +1,82 @@
+"""How good a classifier is at a given number of labels: three ways to get one."""
+
+import copy
+
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+from ptft.core.compute import seed_everything
+from ptft.data.tasks import Examples, LabelledTask, few_labels
+from ptft.evaluation.predictions import predict_classes
+from ptft.models.heads import SequenceClassifier
+from ptft.models.transformer import Transformer, TransformerConfig
+from ptft.text.tokenizer import Tokenizer
+from ptft.training.finetuning import FineTuneConfig, fine_tune
+
+
+def steps_for(n_labels: int) -> int:
+    """Return the length of a fine-tuning run: longer with more labels, the same for every arm."""
+    return 60 if n_labels <= 64 else 120 if n_labels <= 256 else 240
+
+
+def encoder_accuracy(
+    trunk: Transformer | TransformerConfig,
+    tokenizer: Tokenizer,
+    task: LabelledTask,
+    scored: Examples,
+    n_labels: int,
+    lr: float,
+    seed: int,
+) -> float:
+    """Fine-tune an encoder on `n_labels` training examples and score it on others.
+
+    Args:
+        trunk: A pretrained trunk, which is copied, or the config of one to start from scratch.
+        tokenizer: Of the trunk.
+        task: Its training examples are drawn from.
+        scored: Held-out examples: validation to choose settings, test to report.
+        n_labels: Number of training labels.
+        lr: Peak learning rate.
+        seed: Decides which labels are drawn, the new weights and the order.
+
+    Returns:
+        Accuracy on `scored`.
+    """
+    examples = few_labels(task.train, n_labels, seed)
+    seed_everything(seed)
+    start = Transformer(trunk) if isinstance(trunk, TransformerConfig) else copy.deepcopy(trunk)
+    model = SequenceClassifier(start, len(task.classes))
+    config = FineTuneConfig(lr=lr, steps=steps_for(n_labels), seed=seed)
+    fine_tune(model, tokenizer.encode_all(examples.texts), examples.labels, config)
+    predicted = predict_classes(model, tokenizer.encode_all(scored.texts)).tolist()
+    return _accuracy(predicted, scored)
+
+
+def tfidf_accuracy(
+    task: LabelledTask, scored: Examples, n_labels: int, c: float, seed: int
+) -> float:
+    """Do the same with TF-IDF of words and pairs of words, and logistic regression.
+
+    Args:
+        task: Its training examples are drawn from, the same as for `encoder_accuracy`.
+        scored: Held-out examples.
+        n_labels: Number of training labels.
+        c: Inverse strength of the regularisation.
+        seed: Decides which labels are drawn.
+
+    Returns:
+        Accuracy on `scored`.
+    """
+    examples = few_labels(task.train, n_labels, seed)
+    model = make_pipeline(
+        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True),
+        LogisticRegression(C=c, max_iter=1000),
+    )
+    model.fit(examples.texts, examples.labels)
+    return _accuracy(list(model.predict(scored.texts)), scored)
+
+
+def _accuracy(predicted: list[int], scored: Examples) -> float:
+    right = sum(int(p == y) for p, y in zip(predicted, scored.labels, strict=True))
+    return right / len(scored)

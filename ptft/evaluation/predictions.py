@@ -1,0 +1,37 @@
+"""Predictions of a trained classifier."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ptft.models.heads import SequenceClassifier
+from ptft.text.batches import pad
+
+
+@torch.no_grad()
+def predict_classes(
+    model: SequenceClassifier, sequences: Sequence[Sequence[int]], batch_size: int = 64
+) -> Tensor:
+    """Return the most probable class of each text.
+
+    Texts of like length share a batch, so little is computed on padding.
+
+    Args:
+        model: Put into evaluation mode meanwhile.
+        sequences: Token ids of each text, special tokens included.
+        batch_size: Texts at a time.
+
+    Returns:
+        `(n,)` class indices, in the order of `sequences`.
+    """
+    training = model.training
+    model.eval()
+    order = sorted(range(len(sequences)), key=lambda i: len(sequences[i]))
+    classes = torch.empty(len(sequences), dtype=torch.long)
+    for start in range(0, len(order), batch_size):
+        rows = order[start : start + batch_size]
+        ids, attend = pad([sequences[i] for i in rows], model.trunk.config.max_len)
+        classes[rows] = model(ids, attend).argmax(dim=-1)
+    model.train(training)
+    return classes

@@ -1,0 +1,1 @@
+"""Floor 2: tokenizers, and token ids into batches."""

@@ -1,0 +1,1 @@
+"""Floor 4: losses, optimisers, schedules and the one training loop."""
