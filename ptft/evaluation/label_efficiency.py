@@ -1,6 +1,6 @@
 """How good a classifier is at a given number of labels: three ways to get one."""
 
-import copy
+from collections.abc import Sequence
 
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -9,10 +9,12 @@ from sklearn.pipeline import make_pipeline
 from ptft.core.compute import seed_everything
 from ptft.data.tasks import Examples, LabelledTask, few_labels
 from ptft.evaluation.predictions import predict_classes
-from ptft.models.heads import SequenceClassifier
+from ptft.models.heads import MaskedLanguageModel, SequenceClassifier
 from ptft.models.transformer import Transformer, TransformerConfig
 from ptft.text.tokenizer import Tokenizer
 from ptft.training.finetuning import FineTuneConfig, fine_tune
+
+MAX_TOKENS = 32  # of a text; what is longer is cut off, for every encoder alike
 
 
 def steps_for(n_labels: int) -> int:
@@ -21,7 +23,7 @@ def steps_for(n_labels: int) -> int:
 
 
 def encoder_accuracy(
-    trunk: Transformer | TransformerConfig,
+    start: MaskedLanguageModel | TransformerConfig,
     tokenizer: Tokenizer,
     task: LabelledTask,
     scored: Examples,
@@ -32,8 +34,8 @@ def encoder_accuracy(
     """Fine-tune an encoder on `n_labels` training examples and score it on others.
 
     Args:
-        trunk: A pretrained trunk, which is copied, or the config of one to start from scratch.
-        tokenizer: Of the trunk.
+        start: A pretrained model, which is copied, or the config of one to start from scratch.
+        tokenizer: Of the model.
         task: Its training examples are drawn from.
         scored: Held-out examples: validation to choose settings, test to report.
         n_labels: Number of training labels.
@@ -45,12 +47,13 @@ def encoder_accuracy(
     """
     examples = few_labels(task.train, n_labels, seed)
     seed_everything(seed)
-    start = Transformer(trunk) if isinstance(trunk, TransformerConfig) else copy.deepcopy(trunk)
-    model = SequenceClassifier(start, len(task.classes))
+    if isinstance(start, TransformerConfig):
+        model = SequenceClassifier(Transformer(start), len(task.classes))
+    else:
+        model = SequenceClassifier.from_pretrained(start, len(task.classes))
     config = FineTuneConfig(lr=lr, steps=steps_for(n_labels), seed=seed)
-    fine_tune(model, tokenizer.encode_all(examples.texts), examples.labels, config)
-    predicted = predict_classes(model, tokenizer.encode_all(scored.texts)).tolist()
-    return _accuracy(predicted, scored)
+    fine_tune(model, _encode(tokenizer, examples), examples.labels, config)
+    return _accuracy(predict_classes(model, _encode(tokenizer, scored)).tolist(), scored)
 
 
 def tfidf_accuracy(
@@ -77,6 +80,10 @@ def tfidf_accuracy(
     return _accuracy(list(model.predict(scored.texts)), scored)
 
 
-def _accuracy(predicted: list[int], scored: Examples) -> float:
+def _encode(tokenizer: Tokenizer, examples: Examples) -> list[list[int]]:
+    return [ids[:MAX_TOKENS] for ids in tokenizer.encode_all(examples.texts)]
+
+
+def _accuracy(predicted: Sequence[int], scored: Examples) -> float:
     right = sum(int(p == y) for p, y in zip(predicted, scored.labels, strict=True))
     return right / len(scored)

@@ -1,5 +1,7 @@
 """What turns contextual vectors into predictions: masked tokens, next tokens, classes."""
 
+import copy
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -21,7 +23,7 @@ class PredictionHead(nn.Module):
         return self.norm(F.gelu(self.dense(x)))
 
 
-class _LanguageModel(nn.Module):
+class LanguageModel(nn.Module):
     """A trunk and an output layer that shares the embedding matrix (Press & Wolf 2017)."""
 
     def __init__(self, config: TransformerConfig):
@@ -34,7 +36,7 @@ class _LanguageModel(nn.Module):
         return F.linear(self.head(x), self.trunk.embedding.weight, self.bias)  # (..., V)
 
 
-class MaskedLanguageModel(_LanguageModel):
+class MaskedLanguageModel(LanguageModel):
     """Predicts the original tokens at selected positions from both sides (Devlin et al. 2019).
 
     Raises:
@@ -60,7 +62,7 @@ class MaskedLanguageModel(_LanguageModel):
         return self._logits(self.trunk(ids, attend)[selected])
 
 
-class CausalLanguageModel(_LanguageModel):
+class CausalLanguageModel(LanguageModel):
     """Predicts each token from those before it (Radford et al. 2018, sec. 3.1).
 
     Raises:
@@ -91,17 +93,30 @@ class SequenceClassifier(nn.Module):
     Args:
         trunk: The encoder or decoder, from scratch or pretrained; it is used, not copied.
         n_classes: Number of classes `C`.
+        head: A pretrained prediction head, likewise, or None for a new one.
+
+    Raises:
+        ValueError: If there are fewer than two classes.
     """
 
-    def __init__(self, trunk: Transformer, n_classes: int):
+    def __init__(self, trunk: Transformer, n_classes: int, head: PredictionHead | None = None):
         super().__init__()
         if n_classes < 2:
             raise ValueError(f"a classifier needs at least 2 classes, got {n_classes}")
         self.trunk = trunk
-        self.head = PredictionHead(trunk.config.d_model)
+        self.head = PredictionHead(trunk.config.d_model) if head is None else head
         self.classifier = nn.Linear(trunk.config.d_model, n_classes)
         nn.init.zeros_(self.classifier.weight)
         nn.init.zeros_(self.classifier.bias)
+
+    @classmethod
+    def from_pretrained(cls, model: "LanguageModel", n_classes: int) -> "SequenceClassifier":
+        """Put a new output layer on a copy of a language model; only its word scores are left out.
+
+        The prediction head comes along, as when `transformers` loads a masked ModernBERT into a
+        sequence classifier.
+        """
+        return cls(copy.deepcopy(model.trunk), n_classes, copy.deepcopy(model.head))
 
     def forward(self, ids: Tensor, attend: Tensor | None = None) -> Tensor:
         """Score the classes.
