@@ -21,14 +21,16 @@ export OMP_NUM_THREADS = 1
 export JUPYTER_PREFER_ENV_PATH = 1
 # tqdm's complaint that it has no widgets would land on the pages.
 export PYTHONWARNINGS = ignore:IProgress not found
+# Progress bars would fill the pages.
+export TQDM_DISABLE = 1
 
-.PHONY: help environment book test notebooks pretrain check-browser clean
+.PHONY: help environment book test notebooks pretrain label-efficiency check-browser clean
 
 help:
 	@echo "make book           run the chapters that changed, build the site at $(SITE), check it"
 	@echo "make test           lint, type checks, unit tests, and the chapters that changed"
 	@echo "make notebooks      one clean notebook for each chapter in notebooks/, for Colab"
-	@echo "make pretrain       train the stored checkpoint again"
+	@echo "make pretrain       train the stored checkpoint again (half an hour), and measure it"
 	@echo "make check-browser  look at every page of the site with headless Chromium"
 	@echo "make clean          remove everything built, but not $(VENV) and .cache"
 
@@ -67,6 +69,10 @@ notebooks: $(STAMP)
 
 pretrain: $(STAMP)
 	$(BIN)/python tools/pretrain.py
+	$(BIN)/python tools/label_efficiency.py
+
+label-efficiency: $(STAMP)
+	$(BIN)/python tools/label_efficiency.py
 
 check-browser:
 	sh tools/browser/run.sh $(SITE)

@@ -1,7 +1,7 @@
 """Measure accuracy against the number of labels, on every task, for every way to get a classifier.
 
-`make label-efficiency` writes `book/data/label_efficiency.json`, which `why_pretrain` and the cover
-draw; the page repeats a part of it live. About 20 minutes on two cores.
+`make label-efficiency` writes `label_efficiency.json` beside the checkpoint. The cover and the page
+`why_pretrain` draw it, and the page repeats a part of it live. About 20 minutes on two cores.
 
 Settings are chosen on the validation split, three per arm, with a seed of their own, once for few
 labels and once for many; only the chosen one meets the test split.
@@ -13,7 +13,6 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
 from ptft.core import atomic_write, sha256_file
@@ -23,7 +22,7 @@ from ptft.data.tasks import TASKS, Examples, LabelledTask, load_task
 from ptft.evaluation.label_efficiency import encoder_accuracy, tfidf_accuracy
 from ptft.pretrained import ENCODER, load_masked_model
 
-OUT = Path(__file__).parents[1] / "book" / "data" / "label_efficiency.json"
+OUT = ENCODER / "label_efficiency.json"
 LABELS = (8, 16, 32, 64, 128, 256, 512, 1024)
 SEEDS = (0, 1, 2, 3, 4)
 TUNING_SEED = 100

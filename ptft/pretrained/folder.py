@@ -104,13 +104,18 @@ def load_masked_model(
     return model.eval(), tokenizer
 
 
-def load_record(folder: str | Path = ENCODER) -> dict[str, Any]:
-    """Return how the model of a folder was made: corpus, settings, curve, losses.
+def load_record(folder: str | Path = ENCODER, name: str = "record") -> dict[str, Any]:
+    """Return a record that stands beside a model.
+
+    Args:
+        folder: By default the course's own encoder.
+        name: `"record"`, how the model was made: corpus, settings, curve, losses; or
+            `"label_efficiency"`, how good classifiers that start from it are.
 
     Raises:
         DataError: If the record is missing or not JSON.
     """
-    return _read_json(Path(folder) / "record.json")
+    return _read_json(Path(folder) / f"{name}.json")
 
 
 def _json(value: Any) -> bytes:

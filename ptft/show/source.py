@@ -24,7 +24,8 @@ def show_source(obj: object, *, docstring: bool = True) -> None:
         TypeError: If `obj` is not a class or function.
         ValueError: If `obj` is not defined in `ptft`.
     """
-    target = inspect.unwrap(obj) if callable(obj) else obj
+    function = obj.__func__ if inspect.ismethod(obj) else obj
+    target = inspect.unwrap(function) if callable(function) else function
     if not (inspect.isclass(target) or inspect.isfunction(target)):
         raise TypeError(f"obj must be a class or function, got {obj!r} ({type(obj).__name__})")
     if target.__module__.partition(".")[0] != "ptft":

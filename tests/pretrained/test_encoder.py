@@ -1,4 +1,4 @@
-"""The checkpoint that ships with the course: is it what its record says, and can it be made again?"""
+"""The checkpoint of the course: is it what its record says, and can it be made again?"""
 
 import math
 import sys
