@@ -101,7 +101,7 @@ async function checkPage(browser, base, name, view, shots) {
   const { page, problems } = await open(context, base, name);
   for (const problem of await page.evaluate(inspect, view.colorScheme)) problems.add(problem);
   const file = `${name.replace(/\.html$/, '').replaceAll('/', '_')}_${view.name}.png`;
-  await page.screenshot({ path: path.join(shots, file), fullPage: true });
+  await page.screenshot({ path: path.join(shots, file), fullPage: true, timeout: 120_000 });
   for (const problem of await axe(page)) problems.add(problem);
   await context.close();
   return [...problems];
