@@ -24,7 +24,7 @@ export PYTHONWARNINGS = ignore:IProgress not found
 # Progress bars would fill the pages.
 export TQDM_DISABLE = 1
 
-.PHONY: help environment book test notebooks pretrain label-efficiency check-browser clean
+.PHONY: help environment corpus book test notebooks pretrain label-efficiency check-browser clean
 
 help:
 	@echo "make book           run the chapters that changed, build the site at $(SITE), check it"
@@ -36,6 +36,10 @@ help:
 
 environment: $(STAMP)
 
+# Harvested once here, or several chapters and tests would do it at the same time.
+corpus: $(STAMP)
+	@$(BIN)/python -c "from ptft.data.docstrings import load_docstrings; load_docstrings()"
+
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -c "import torch" 2>/dev/null || test "$$(uname -s)" != Linux || test -z "$(TORCH_INDEX)" \
@@ -44,7 +48,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/pip install -e ".[test]" -c constraints.txt
 	touch $@
 
-book: $(STAMP)
+book: corpus
 	$(CHAPTERS) run --jobs $(JOBS)
 	$(CHAPTERS) load
 	rm -rf $(SITE) _build/.doctrees
@@ -56,13 +60,13 @@ book: $(STAMP)
 	@echo "The site is at $(CURDIR)/$(SITE). To look at it:"
 	@echo "  $(BIN)/python -m http.server -d $(SITE) 8000    then open http://localhost:8000"
 
-test: $(STAMP)
+test: corpus
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy ptft tools
 	$(CHAPTERS) run --jobs $(JOBS) --tests tests
 
-notebooks: $(STAMP)
+notebooks: corpus
 	$(CHAPTERS) run --jobs $(JOBS)
 	$(CHAPTERS) load
 	$(JB) --builder custom --custom-builder colab
