@@ -18,6 +18,21 @@ from torch import Tensor
 from ptft.data import grammar
 from ptft.data.hidden_markov import SPECIAL_TOKENS, HiddenMarkovModel, stationary_distribution
 
+LONGEST_SENTENCE = 18  # words, the full stop included; a test checks it against the grammar
+_PAD_ID = SPECIAL_TOKENS.index("[PAD]")
+
+
+class Sentences(NamedTuple):
+    """Single sentences, padded on the right, with the hidden states that said them."""
+
+    ids: Tensor  # (n, LONGEST_SENTENCE) int64, [PAD] after the full stop
+    attend: Tensor  # (n, LONGEST_SENTENCE) bool, True up to the full stop
+    states: Tensor  # (n, LONGEST_SENTENCE) int64, meaningless where `attend` is False
+
+    def sequences(self) -> list[list[int]]:
+        """Return the ids of each sentence without its padding."""
+        return [ids[real].tolist() for ids, real in zip(self.ids, self.attend, strict=True)]
+
 
 @dataclass(frozen=True, eq=False)
 class ExactLanguage(HiddenMarkovModel):
@@ -40,6 +55,22 @@ class ExactLanguage(HiddenMarkovModel):
     numbers: tuple[str, ...] = grammar.NUMBERS
     slots: tuple[str, ...] = grammar.SLOTS
     entity_tags: tuple[str, ...] = grammar.ENTITY_TAGS
+
+    def sentences(self, n: int, generator: torch.Generator) -> Sentences:
+        """Draw single sentences; `topic_of[states[:, 0]]` is the topic of each, and so on.
+
+        Args:
+            n: Number of sentences.
+            generator: Source of randomness; the same state gives the same sentences.
+
+        Raises:
+            ValueError: If `n` is not positive.
+        """
+        ids, states = self.sample(n, LONGEST_SENTENCE, generator, start=self.sentence_start)
+        is_stop = self.slot_of[states] == self.slots.index("stop")
+        first_stop = is_stop.int().argmax(dim=1)  # (n,)
+        attend = torch.arange(LONGEST_SENTENCE) <= first_stop[:, None]
+        return Sentences(ids.where(attend, _PAD_ID), attend, states)
 
 
 class _State(NamedTuple):

@@ -167,6 +167,30 @@ def state_posteriors(
     return posterior / posterior.sum(-1, keepdim=True)
 
 
+def factor_worth(language: HiddenMarkovModel, ids: Tensor, others: Tensor) -> float:
+    """Return what remembering a hidden factor saves the best reader, in nats per token.
+
+    It is the least next-token loss of a reader who after every word forgets all of the state z but
+    its `others`, `p(z) -> sum_z' p(z') pi(z | others(z) = others(z'))` with pi stationary, minus
+    the least loss of all. The first token of a text, which nothing precedes, is not counted.
+
+    Args:
+        language: The language.
+        ids: (B, T) int64, T at least 2.
+        others: (F, S) int64, the labels of each state that the forgetful reader keeps.
+
+    Raises:
+        ValueError: If `ids` is malformed or a row of `others` lacks one label for each state.
+    """
+    if others.ndim != 2 or others.shape[1] != len(language.initial):
+        raise ValueError(f"others must be (F, {len(language.initial)}), got {tuple(others.shape)}")
+    alike = (others[:, :, None] == others[:, None, :]).all(0) * language.initial  # (S, S)
+    forget = language.transition @ (alike / alike.sum(1, keepdim=True))
+    forgetful = HiddenMarkovModel(language.words, language.initial, forget, language.emission)
+    saved = next_token_log_probs(language, ids) - next_token_log_probs(forgetful, ids)
+    return saved[:, 1:].mean().item()
+
+
 def label_posteriors(posteriors: Tensor, label_of: Tensor) -> Tensor:
     """Sum state probabilities into label probabilities, `p(c) = sum_{z: label(z) = c} p(z)`.
 
@@ -191,7 +215,11 @@ def label_posteriors(posteriors: Tensor, label_of: Tensor) -> Tensor:
 
 
 def bayes_accuracy(
-    language: HiddenMarkovModel, ids: Tensor, label_of: Tensor, position: int = -1
+    language: HiddenMarkovModel,
+    ids: Tensor,
+    label_of: Tensor,
+    position: int = -1,
+    start: Tensor | None = None,
 ) -> tuple[float, float]:
     """Return the best possible accuracy at naming a label of one position from the whole text.
 
@@ -203,6 +231,7 @@ def bayes_accuracy(
         ids: (B, T) int64, B at least 2.
         label_of: (S,) int64, the label of each state, such as `language.topic_of`.
         position: The position whose label is asked for; the last by default.
+        start: Distribution of the first state, (S,) or (B, S); stationary by default.
 
     Returns:
         The ceiling and its standard error over the texts.
@@ -212,7 +241,7 @@ def bayes_accuracy(
     """
     if len(ids) < 2:
         raise ValueError(f"a standard error takes at least 2 texts, got {len(ids)}")
-    posteriors = state_posteriors(language, ids)[:, position]  # (B, S)
+    posteriors = state_posteriors(language, ids, start)[:, position]  # (B, S)
     best = label_posteriors(posteriors, label_of).amax(-1)  # (B,)
     return best.mean().item(), best.std().item() / len(best) ** 0.5
 

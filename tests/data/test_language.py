@@ -13,7 +13,7 @@ from ptft.data.hidden_markov import (
     HiddenMarkovModel,
     stationary_distribution,
 )
-from ptft.data.language import exact_language
+from ptft.data.language import LONGEST_SENTENCE, exact_language
 from ptft.text import tokenizer
 
 LANGUAGE = exact_language()
@@ -119,6 +119,26 @@ def test_sample_from_a_given_start() -> None:
     sample = LANGUAGE.sample(500, 3, generator(2), start=LANGUAGE.sentence_start)
     first_slots = LANGUAGE.slot_of[sample.states[:, 0]].unique()
     assert first_slots.tolist() == sorted((slot("determiner"), slot("first_name")))
+
+
+def test_a_sentence_is_never_longer_than_the_longest() -> None:
+    def longest(name: str) -> int:  # words from this slot to the full stop
+        return 1 if name == "stop" else 1 + max(longest(then) for then in grammar.GRAMMAR[name])
+
+    assert longest("start") - 1 == LONGEST_SENTENCE
+
+
+def test_sentences_are_single_and_padded() -> None:
+    sample = LANGUAGE.sentences(200, generator(7))
+    for ids, real in zip(sample.ids, sample.attend, strict=True):
+        words = LANGUAGE.decode(ids).split()
+        end = words.index(".")
+        assert real.tolist() == [t <= end for t in range(LONGEST_SENTENCE)]
+        assert set(words[end + 1 :]) <= {"[PAD]"}
+    assert sample.sequences()[0] == sample.ids[0][sample.attend[0]].tolist()
+    assert (LANGUAGE.emission[sample.states, sample.ids][sample.attend] > 0).all()
+    one_topic = LANGUAGE.topic_of[sample.states] == LANGUAGE.topic_of[sample.states[:, :1]]
+    assert one_topic[sample.attend].all()
 
 
 def test_every_verb_agrees_with_its_subject() -> None:

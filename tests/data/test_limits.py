@@ -21,6 +21,7 @@ from ptft.data.limits import (
     bayes_accuracy,
     bigram_entropy,
     entropy_rate_bounds,
+    factor_worth,
     label_posteriors,
     masked_log_probs,
     next_token_log_probs,
@@ -202,6 +203,38 @@ def test_bayes_accuracy_is_what_the_best_guess_reaches() -> None:
         torch.testing.assert_close(posterior.sum(-1), torch.ones(n, 16, dtype=torch.float64))
         reached = (posterior[:, -1].argmax(-1) == label_of[states[:, -1]]).double().mean().item()
         assert abs(reached - ceiling) < 4 * (ceiling * (1 - ceiling) / n) ** 0.5
+
+
+def test_bayes_accuracy_knows_where_a_text_starts() -> None:
+    model = random_model()
+    ids, states = model.sample(20, 3, generator(3))
+    known = torch.eye(3, dtype=torch.float64)[states[:, 0]]
+    assert bayes_accuracy(model, ids, torch.arange(3), position=0, start=known) == (1.0, 0.0)
+
+
+def test_worth_of_nothing_and_of_everything() -> None:
+    """A reader who keeps the state loses nothing; one who keeps no label has word frequencies."""
+    model = random_model()
+    ids = model.sample(20, 4, generator(4)).ids
+    assert factor_worth(model, ids, torch.arange(3)[None]) == pytest.approx(0.0, abs=1e-12)
+    frequency = (model.initial @ model.emission)[ids]  # (20, 4)
+    saved = next_token_log_probs(model, ids) - frequency.log()
+    expected = saved[:, 1:].mean().item()
+    assert factor_worth(model, ids, torch.zeros(1, 3)) == pytest.approx(expected)
+
+
+def test_forgetting_more_costs_more() -> None:
+    """Number is worth something; forgetting topic as well costs more than number alone."""
+    ids = LANGUAGE.sample(20, 32, generator(5)).ids
+    rest = torch.stack((LANGUAGE.sentiment_of, LANGUAGE.slot_of))
+    number = factor_worth(LANGUAGE, ids, torch.cat((rest, LANGUAGE.topic_of[None])))
+    assert 0.01 < number < factor_worth(LANGUAGE, ids, rest)
+
+
+@pytest.mark.parametrize("others", [torch.zeros(3), torch.zeros(2, 4)])
+def test_worth_refuses_labels_that_do_not_fit(others: Tensor) -> None:
+    with pytest.raises(ValueError, match=r"others must be \(F, 3\)"):
+        factor_worth(random_model(), torch.tensor([[5, 6]]), others)
 
 
 def test_impossible_text_is_named() -> None:
