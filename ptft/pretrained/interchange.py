@@ -1,7 +1,7 @@
 """Our encoder's weights under the names that `transformers` gives them, and back.
 
-The architecture is that of `ModernBertForMaskedLM` (Warner et al. 2024) with full attention in
-every layer, so the exchange only renames tensors.
+The architecture is that of `ModernBertForMaskedLM` (Warner et al. 2024) in which every token
+attends to every other, so the exchange only renames tensors.
 """
 
 from typing import Any
@@ -14,6 +14,7 @@ from ptft.models.transformer import TransformerConfig
 from ptft.text.tokenizer import CLS, PAD, SEP
 
 ROPE_BASE = 10_000.0
+_FULL, _SLIDING = "full_attention", "sliding_attention"
 _OUTER = {
     "trunk.embedding.weight": "model.embeddings.tok_embeddings.weight",
     "trunk.embedding_norm.weight": "model.embeddings.norm.weight",
@@ -45,8 +46,11 @@ def to_transformers(model: MaskedLanguageModel) -> tuple[dict[str, Any], dict[st
         "num_hidden_layers": config.n_layers,
         "intermediate_size": config.d_ff,
         "max_position_embeddings": config.max_len,
-        "layer_types": ["full_attention"] * config.n_layers,
-        "rope_parameters": {"full_attention": rope, "sliding_attention": rope},
+        # transformers 5.15 opens no config in which all layers are "full_attention". A "sliding"
+        # layer whose half window is the longest text is the same.
+        "layer_types": [_FULL, *[_SLIDING] * (config.n_layers - 1)],
+        "local_attention": 2 * config.max_len,
+        "rope_parameters": {_FULL: rope, _SLIDING: rope},
         "classifier_pooling": "mean",
         "hidden_activation": "gelu",
         "classifier_activation": "gelu",
@@ -74,9 +78,12 @@ def from_transformers(
     try:
         different = {
             "model_type": settings["model_type"] != "modernbert",
-            "layer_types": set(settings["layer_types"]) != {"full_attention"},
-            "rope_parameters": settings["rope_parameters"]["full_attention"]["rope_theta"]
-            != ROPE_BASE,
+            "local_attention": _SLIDING in settings["layer_types"]
+            and settings["local_attention"] < 2 * settings["max_position_embeddings"],
+            "rope_parameters": any(
+                settings["rope_parameters"][kind]["rope_theta"] != ROPE_BASE
+                for kind in set(settings["layer_types"])
+            ),
             "hidden_activation": settings["hidden_activation"] != "gelu",
         }
         config = TransformerConfig(
