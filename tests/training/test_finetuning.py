@@ -37,7 +37,10 @@ def test_frozen_parameters_stay():
 
 
 def test_long_texts_are_cut_off_not_refused():
-    fine_tune(fresh(), [[7] * 50, [8] * 50], [0, 1], FineTuneConfig(lr=1e-3, steps=1))
+    config = FineTuneConfig(lr=1e-3, steps=1)
+    long = fine_tune(fresh(), [[7] * 50, [8] * 50], [0, 1], config)
+    cut = fine_tune(fresh(), [[7] * 6, [8] * 6], [0, 1], config)
+    assert long.last(split="train") == cut.last(split="train")
 
 
 def test_bad_input():
