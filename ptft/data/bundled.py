@@ -4,17 +4,21 @@ The text files hardly ever change, but they are not ours: their hash is recorded
 returns, not enforced.
 """
 
+import bz2
 import importlib.util
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+from xml.etree.ElementTree import ParseError
 
 import numpy as np
 
-from ptft.core import DataError, sha256_bytes
+from ptft.core import DataError, sha256_bytes, sha256_file
 from ptft.data.tasks import Examples, LabelledTask
+from ptft.data.words import words
 
 Pair = tuple[str, str, float]
 Analogy = tuple[str, str, str, str]
@@ -33,6 +37,24 @@ class News:
     background: tuple[str, ...] = field(repr=False)
     documents: tuple[str, ...] = field(repr=False)
     sha256: tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Encyclopedia:
+    """Articles of the English Wikipedia on topics from A, the first pages of an old dump.
+
+    Attributes:
+        articles: The sentences of each article by its title, without markup.
+        sha256: Of the compressed file.
+    """
+
+    articles: dict[str, tuple[str, ...]] = field(repr=False)
+    sha256: str
+
+    @property
+    def sentences(self) -> list[str]:
+        """All sentences, article by article."""
+        return [sentence for article in self.articles.values() for sentence in article]
 
 
 @dataclass(frozen=True)
@@ -65,16 +87,21 @@ class Digits:
     labels: np.ndarray
 
 
-def _bundled(name: str) -> tuple[list[str], str]:
-    """Return the non-empty lines of one of gensim's test files, and the file's hash."""
+def _path(name: str) -> Path:
+    """Return the path of one of gensim's test files."""
     spec = importlib.util.find_spec("gensim")  # found, not imported
     if spec is None or spec.origin is None:
         raise DataError("gensim is not installed: it ships this data (pip install gensim)")
     path = Path(spec.origin).parent / "test" / "test_data" / name
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"{path} is missing: install gensim again, with its test data") from None
+    if not path.is_file():
+        raise DataError(f"{path} is missing: install gensim again, with its test data")
+    return path
+
+
+def _bundled(name: str) -> tuple[list[str], str]:
+    """Return the non-empty lines of one of gensim's test files, and the file's hash."""
+    path = _path(name)
+    content = path.read_bytes()
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError:
@@ -94,6 +121,42 @@ def load_lee() -> News:
     background, background_hash = _bundled("lee_background.cor")
     documents, documents_hash = _bundled("lee.cor")
     return News(tuple(background), tuple(documents), (background_hash, documents_hash))
+
+
+def load_encyclopedia() -> Encyclopedia:
+    """Load a small part of the English Wikipedia, which gensim tests its reader with.
+
+    Left out are redirects, headings, names of files, and sentences of fewer than three words.
+
+    Raises:
+        DataError: If gensim or its file is missing or damaged, or the file has no article.
+    """
+    path = _path("enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2")
+    from gensim.corpora import wikicorpus  # slow to import, and needed here alone
+
+    articles = {}
+    try:
+        with bz2.open(path) as file:
+            for title, text, _ in wikicorpus.extract_pages(file, ("0",)):  # 0: articles
+                if text.lower().startswith("#redirect"):
+                    continue
+                sentences = tuple(_sentences(wikicorpus.filter_wiki(text)))
+                if sentences:
+                    articles[title] = sentences
+    except (OSError, EOFError, ParseError, ValueError) as error:
+        raise DataError(f"{path} is damaged ({error}): install gensim again") from None
+    if not articles:
+        raise DataError(f"{path} has no article: install gensim again")
+    return Encyclopedia(articles, sha256_file(path))
+
+
+def _sentences(text: str) -> Iterator[str]:
+    """Split what gensim leaves of an article, which still has headings, lists and bold type."""
+    for line in text.splitlines():
+        line = re.sub("'{2,}", "", line).lstrip("*#:; ")
+        if not line.startswith(("=", "File:")):
+            sentences = re.split(r"(?<=[.!?])\s+", line)
+            yield from (sentence for sentence in sentences if len(words(sentence)) >= 3)
 
 
 def load_word_similarity(name: Literal["wordsim353", "simlex999"]) -> WordSimilarity:
@@ -133,11 +196,11 @@ def load_analogies() -> Analogies:
     lines, sha256 = _bundled("questions-words.txt")
     sections: dict[str, list[Analogy]] = {}
     for line in lines:
-        words = line.split()
-        if words[0] == ":" and len(words) > 1:
-            questions = sections.setdefault(" ".join(words[1:]), [])
-        elif len(words) == 4 and sections:
-            questions.append((words[0], words[1], words[2], words[3]))
+        fields = line.split()
+        if fields[0] == ":" and len(fields) > 1:
+            questions = sections.setdefault(" ".join(fields[1:]), [])
+        elif len(fields) == 4 and sections:
+            questions.append((fields[0], fields[1], fields[2], fields[3]))
         else:
             raise DataError(f"questions-words.txt: expected four words in a section, got {line!r}")
     return Analogies({name: tuple(rows) for name, rows in sections.items()}, sha256)

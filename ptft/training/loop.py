@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from tqdm.auto import tqdm
 
 from ptft.core import DataError
+from ptft.core.compute import reseed
 from ptft.training.checkpoint import load_checkpoint, save_checkpoint
 from ptft.training.losses import Loss
 from ptft.training.schedules import Schedule, constant
@@ -30,7 +31,10 @@ class TrainConfig:
         steps: Number of updates.
         seed: Decides data order, masks and dropout.
         accumulate: Batches added up before each update.
-        clip_norm: Gradients are scaled down to at most this norm; None leaves them.
+        clip_norm: Gradients are scaled down to at most this norm; None leaves them, and sparse
+            gradients must be left.
+        average: The gradient is that of the mean loss per target; False leaves the sum, as word2vec
+            has it: a word learns as much from a pair however many others are in the batch.
         evaluate_every: Steps between evaluations; 0 evaluates only before the first and after the
             last step.
         log_every: Steps between rows of the training loss in the history.
@@ -41,6 +45,7 @@ class TrainConfig:
     seed: int = 0
     accumulate: int = 1
     clip_norm: float | None = 1.0
+    average: bool = True
     evaluate_every: int = 0
     log_every: int = 10
     checkpoint_every: int = 0
@@ -117,8 +122,9 @@ def train(
         The history of the whole run, including what came before a resume.
 
     Raises:
-        NonFiniteLossError: If the loss or the gradient norm is not finite. The last checkpoint
-            stays.
+        NonFiniteLossError: If the loss or, when it is clipped, the gradient is not finite. The last
+            checkpoint stays.
+        ValueError: If sparse gradients are to be clipped.
         DataError: If the checkpoint is damaged or belongs to another run.
     """
     settings = asdict(config)
@@ -179,8 +185,9 @@ def _update(
     step: int,
 ) -> tuple[float, int]:
     """Take one step; return the mean loss of its batches and their number of targets."""
-    generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
-    torch.manual_seed(config.seed * 1_000_003 + step)  # dropout
+    seed = config.seed * 1_000_003 + step
+    generator = torch.Generator().manual_seed(seed)
+    reseed(seed)  # dropout
     total, count = 0.0, 0
     for i in range(config.accumulate):
         batch = next_batch(step * config.accumulate + i, generator)
@@ -190,16 +197,20 @@ def _update(
     if not math.isfinite(total):
         raise NonFiniteLossError(f"the loss became {total} at step {step}: lower the learning rate")
     parameters = [p for p in model.parameters() if p.grad is not None]
-    for p in parameters:
-        p.grad.div_(count)  # type: ignore[union-attr]
-    norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-    if not torch.isfinite(norm):
-        raise NonFiniteLossError(f"the gradient norm became {norm} at step {step}")
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    if config.average:
+        for gradient in gradients:
+            gradient.div_(count)
     if config.clip_norm is not None:
+        if any(gradient.is_sparse for gradient in gradients):
+            raise ValueError("sparse gradients cannot be clipped: set clip_norm to None")
+        norm = nn.utils.get_total_norm(gradients)
+        if not torch.isfinite(norm):
+            raise NonFiniteLossError(f"the gradient norm became {norm} at step {step}")
         nn.utils.clip_grads_with_norm_(parameters, config.clip_norm, norm)
     for optimiser, lrs in zip(optimisers, base_lrs, strict=True):
         for group, lr in zip(optimiser.param_groups, lrs, strict=True):
             group["lr"] = lr * schedule(step)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
-    return total / count, count
+    return total / max(count, 1), count  # word2vec may meet a batch without pairs

@@ -1,6 +1,6 @@
 """Which parameters get which optimiser."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import nn
@@ -65,3 +65,44 @@ def _by_shape(
 ) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     trained = [p for p in parameters if p.requires_grad]
     return [p for p in trained if p.ndim >= 2], [p for p in trained if p.ndim < 2]
+
+
+class SparseSGD(Optimizer):
+    r"""Gradient descent on the rows that a batch used; a row that it used often is held back.
+
+    $$\theta_r \leftarrow \theta_r - \eta \min(1, m / n_r) \sum_{i=1}^{n_r} g_{r,i}$$
+
+    where $n_r$ is how often the batch used row $r$. Summed over a batch, as word2vec's updates are,
+    the step of a frequent word would grow with the batch until it diverges. Rows used at most $m$
+    times, nearly all, learn as in plain SGD. A use is a row that was looked up, whether or not its
+    gradient is zero. Look each table up once per step: where torch adds two sparse gradients, it
+    may merge equal rows, and $n_r$ comes out too small.
+
+    Args:
+        parameters: Their gradients are sparse or dense; a dense one is followed as it is.
+        lr: Learning rate $\eta$.
+        most: The $m$ above.
+
+    Raises:
+        ValueError: If `lr` or `most` is not positive.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter], lr: float, most: float):
+        if not (lr > 0 and most > 0):
+            raise ValueError(f"lr and most must be positive, got {lr} and {most}")
+        super().__init__(parameters, {"lr": lr, "most": most})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Update every parameter that has a gradient."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                if not p.grad.is_sparse:
+                    p.sub_(p.grad, alpha=group["lr"])
+                    continue
+                rows, values = p.grad._indices()[0], p.grad._values()  # (n,), (n, D)
+                times = rows.bincount(minlength=len(p))[rows]  # (n,)
+                rate = -group["lr"] * (group["most"] / times).clamp(max=1)
+                p.index_add_(0, rows, values * rate[:, None])  # `alpha` would be six times slower

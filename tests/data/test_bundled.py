@@ -1,3 +1,4 @@
+import bz2
 from collections import Counter
 
 import numpy as np
@@ -47,6 +48,46 @@ def test_polarity_is_split_and_deterministic():
     assert not any(text.startswith("__label__") for part in parts for text in part.texts)
 
 
+@pytest.fixture(scope="module")
+def encyclopedia():
+    return bundled.load_encyclopedia()
+
+
+def test_encyclopedia_has_articles_and_no_redirects(encyclopedia):
+    assert 100 <= len(encyclopedia.articles) <= 110
+    assert "AccessibleComputing" not in encyclopedia.articles  # a redirect
+    assert encyclopedia.articles["Anarchism"][0].startswith("Anarchism is a political philosophy")
+    assert 20_000 < len(encyclopedia.sentences) < 30_000
+    assert len(encyclopedia.sha256) == 64
+
+
+def test_encyclopedia_has_prose_without_markup(encyclopedia):
+    sentences = encyclopedia.sentences
+    assert not any("''" in sentence or "[[" in sentence for sentence in sentences)
+    assert sum(sentence.startswith(("=", "*", "#", " ")) for sentence in sentences) < 10
+    assert sum("|" in sentence or "{" in sentence for sentence in sentences) < 100
+    assert min(len(bundled.words(sentence)) for sentence in sentences) >= 3
+    assert np.mean([len(sentence.split()) for sentence in sentences]) > 15
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"no archive", "is damaged"),
+        (bz2.compress(b"<mediawiki><page>" * 9)[:-9], "is damaged"),
+        (bz2.compress(b"no XML"), "is damaged"),
+        (bz2.compress(b"<html></html>"), "is damaged"),
+        (bz2.compress(b'<m xmlns="http://www.mediawiki.org/xml/export-0.8/"></m>'), "has no art"),
+    ],
+)
+def test_damaged_encyclopedia(tmp_path, monkeypatch, content, message):
+    path = tmp_path / "wiki.bz2"
+    path.write_bytes(content)
+    monkeypatch.setattr(bundled, "_path", lambda name: path)
+    with pytest.raises(DataError, match=message):
+        bundled.load_encyclopedia()
+
+
 def test_digits_are_split_and_deterministic():
     digits = bundled.load_digits_split()
     assert sum(len(part.labels) for part in digits.values()) == 1_797
@@ -76,6 +117,8 @@ def fake_gensim(tmp_path, monkeypatch):
 def test_missing_file(fake_gensim):
     with pytest.raises(DataError, match=r"lee_background\.cor is missing: install gensim"):
         bundled.load_lee()
+    with pytest.raises(DataError, match=r"shortened\.bz2 is missing: install gensim"):
+        bundled.load_encyclopedia()
 
 
 @pytest.mark.parametrize(
