@@ -54,7 +54,7 @@ def pointwise_mutual_information(joint: Tensor) -> Tensor:
         ValueError: If `joint` is not a matrix, an entry is negative or not finite, or all are zero.
 
     Source:
-        Church and Hanks 1990, sec. 3.
+        Church and Hanks 1990 (association ratio).
     """
     if joint.ndim != 2:
         raise ValueError(f"joint must have shape (A, B), got {tuple(joint.shape)}")

@@ -39,6 +39,8 @@ class TrainConfig:
             last step.
         log_every: Steps between rows of the training loss in the history.
         checkpoint_every: Steps between checkpoints; 0 writes only one, at the end.
+        about: What else decides the run, in words: a checkpoint of a run about something else is
+            refused.
     """
 
     steps: int
@@ -49,6 +51,7 @@ class TrainConfig:
     evaluate_every: int = 0
     log_every: int = 10
     checkpoint_every: int = 0
+    about: str = ""
 
     def __post_init__(self) -> None:
         for name in ("steps", "accumulate", "log_every"):
@@ -200,7 +203,7 @@ def _update(
     gradients = [p.grad for p in parameters if p.grad is not None]
     if config.average:
         for gradient in gradients:
-            gradient.div_(count)
+            gradient.div_(max(count, 1))
     if config.clip_norm is not None:
         if any(gradient.is_sparse for gradient in gradients):
             raise ValueError("sparse gradients cannot be clipped: set clip_norm to None")
