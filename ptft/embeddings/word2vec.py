@@ -145,11 +145,11 @@ def negative_sampling_loss(architecture: Architecture, negatives: int) -> Loss:
         assert isinstance(model, WordPredictor)
         hidden, wanted = predictions(model, batch, architecture)
         words = torch.cat([batch.contexts, batch.noise], dim=1)  # (C, L + 2w + K)
-        scores = hidden @ model.outputs(words).mT  # (C, L, L + 2w + K)
-        context, noise = scores.split([batch.contexts.shape[1], batch.noise.shape[1]], dim=2)
+        scores = model.outputs(words) @ hidden.mT  # (C, L + 2w + K, L)
+        context, noise = scores.split([batch.contexts.shape[1], batch.noise.shape[1]], dim=1)
         pairs = wanted.sum(dim=2)  # (C, L)
-        found = F.logsigmoid(context.masked_select(wanted)).sum()
-        avoided = (F.logsigmoid(-noise).sum(dim=2) * pairs).sum() / batch.noise.shape[1]
+        found = (F.logsigmoid(context) * wanted.mT).sum()
+        avoided = (F.logsigmoid(-noise).sum(dim=1) * pairs).sum() / batch.noise.shape[1]
         return -(found + negatives * avoided), int(pairs.sum())
 
     return loss

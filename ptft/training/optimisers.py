@@ -94,7 +94,7 @@ class SparseSGD(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Update every parameter that has a gradient."""
+        """Update every parameter that has a gradient; a sparse gradient is used up."""
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is None:
@@ -105,4 +105,5 @@ class SparseSGD(Optimizer):
                 rows, values = p.grad._indices()[0], p.grad._values()  # (n,), (n, D)
                 times = rows.bincount(minlength=len(p))[rows]  # (n,)
                 rate = -group["lr"] * (group["most"] / times).clamp(max=1)
-                p.index_add_(0, rows, values * rate[:, None])  # `alpha` would be six times slower
+                # In place, since the gradient has served; `alpha` would be six times slower.
+                p.index_add_(0, rows, values.mul_(rate[:, None]))
