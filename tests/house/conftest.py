@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from small_book import ROOT, write_small_book
 
-sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "book" / "_ext")]
+sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "book" / "_ext"), str(ROOT / "benchmarks")]
 
 
 @pytest.fixture
