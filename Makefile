@@ -63,7 +63,7 @@ book: corpus
 test: corpus
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy ptft tools
+	$(BIN)/mypy ptft tools benchmarks
 	$(CHAPTERS) run --jobs $(JOBS) --tests tests
 
 notebooks: corpus

@@ -216,7 +216,7 @@ def compare(names: list[str], build: Path | None, rounds: int, folder: Path) -> 
 
 def tables(rows: pd.DataFrame, words: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return what each contender took, and how good its vectors are (95 % over the rounds)."""
-    groups = {name: group for name, group in rows.groupby("contender", sort=False)}
+    groups = {str(name): group for name, group in rows.groupby("contender", sort=False)}
     cost, scores = [], []
     for name, group in groups.items():
         one = CONTENDERS.get(name)
@@ -227,8 +227,8 @@ def tables(rows: pd.DataFrame, words: int) -> tuple[pd.DataFrame, pd.DataFrame]:
         cost.append({"contender": name, "words/s": round(words_per_second, -3), **took.round(4),
                      "ratio of seconds": ratio, "to": reference})  # fmt: skip
         for score in ("WordSim-353", "SimLex-999", "semantic", "syntactic", "analogies"):
-            values = group[score].dropna() if score in group else []
-            text = str(mean_interval(values)) if len(values) > 1 else " ".join(map(str, values))
+            values = group[score].dropna().tolist() if score in group else []
+            text = str(mean_interval(values)) if len(values) > 1 else ""
             scores.append({"contender": name, "score": score, "mean and interval": text})
     by_score = pd.DataFrame(scores).pivot(
         index="contender", columns="score", values="mean and interval"

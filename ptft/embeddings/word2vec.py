@@ -1,5 +1,6 @@
 """word2vec: vectors that predict the words around a word, or the word from those around it."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -241,6 +242,7 @@ def train_word2vec(
 
     Raises:
         ValueError: If the vocabulary has one word only.
+        RuntimeError: If the run diverged.
         DataError: If the checkpoint is damaged, or of other settings or words.
     """
     torch.manual_seed(config.seed)
@@ -281,4 +283,10 @@ def train_predictor(
     optimiser = SparseSGD(model.parameters(), lr=config.lr, most=config.most)
     schedule = warmup_linear(steps)
     history = train(model, loss, windows, [optimiser], loop, schedule, None, checkpoint, stop_after)
+    start, end = (config.negatives + 1) * math.log(2), history.last("loss", "train")
+    if config.objective == "negative sampling" and end > 1.5 * start:
+        raise RuntimeError(
+            f"the run diverged: its loss ended at {end:.3g}, knowing nothing costs {start:.3g}: "
+            "lower lr, most or batch_words"
+        )
     return TrainedWords(model, vocabulary, history)

@@ -25,7 +25,7 @@ from ptft.embeddings.word2vec import (
 )
 from ptft.text.encoded import EncodedCorpus
 from ptft.text.words import Vocabulary
-from ptft.training.loop import NonFiniteLossError
+from ptft.training.loop import History, NonFiniteLossError
 
 V, D = 13, 6
 ARCHITECTURES = ["skip-gram", "cbow"]
@@ -268,6 +268,7 @@ def test_updates_are_sums_and_the_learning_rate_falls_to_zero(monkeypatch):
 
     def spy(model, loss, batches, optimisers, config, schedule, *rest):
         seen.update(config=config, rates=[schedule(step) for step in range(config.steps + 1)])
+        return History([{"split": "train", "loss": 0.0}])
 
     monkeypatch.setattr("ptft.embeddings.word2vec.train", spy)
     train_word2vec(CORPUS, WORDS, CONFIG)
@@ -282,6 +283,13 @@ def test_frequent_words_diverge_in_a_large_batch_unless_they_are_held_back():
     assert train_word2vec(corpus, WORDS, config).history.last("loss", "train") < 6 * math.log(2)
     with pytest.raises(NonFiniteLossError, match="the loss became"):
         train_word2vec(corpus, WORDS, replace(config, most=10**9))  # plain gradient descent
+
+
+def test_a_run_that_ends_above_its_start_is_an_error(monkeypatch):
+    rows = [{"split": "train", "loss": 1.6 * (CONFIG.negatives + 1) * math.log(2)}]
+    monkeypatch.setattr("ptft.embeddings.word2vec.train", lambda *rest: History(rows))
+    with pytest.raises(RuntimeError, match="diverged: its loss ended at"):
+        train_word2vec(CORPUS, WORDS, CONFIG)
 
 
 def test_a_corpus_on_disk_gives_the_same_vectors(tmp_path):
