@@ -40,7 +40,8 @@ def count_cooccurrences(
 ) -> csr_array:
     r"""Count each pair of words that stand at most `window` words apart in one sentence.
 
-    $$X_{ij} = \sum_{s \ne t} [x_s = i] \, [x_t = j] \, [|s - t| \le w] \; g(|s - t|)$$
+    $$X_{ij} = \sum_{s \ne t} [x_s = i] \, [x_t = j] \, [\lvert s - t \rvert \le w] \;
+      g(\lvert s - t \rvert)$$
 
     with the weight $g$ of a distance, 1/d by default. Chunks of the corpus are read one after the
     other, so memory grows with the number of distinct pairs, not with the corpus.

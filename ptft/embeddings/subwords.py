@@ -71,7 +71,7 @@ def table_bytes(vocab_size: int, buckets: int, d_model: int) -> int:
 class SubwordTable(nn.Module):
     r"""Makes a word's vector from its own row and the rows of its n-grams.
 
-    $$v_w = \frac{1}{1 + |G_w|} \Big( z_w + \sum_{g \in G_w} z_{h(g) \bmod B} \Big)$$
+    $$v_w = \frac{1}{1 + \lvert G_w \rvert} \Big( z_w + \sum_{g \in G_w} z_{h(g) \bmod B} \Big)$$
 
     The paper takes the sum; fastText's program takes this mean, and so do we. Its step is not the
     gradient of the mean either: each row moves by the whole gradient at $v_w$, as if there were no
