@@ -125,8 +125,8 @@ def train(
         The history of the whole run, including what came before a resume.
 
     Raises:
-        NonFiniteLossError: If the loss or, when it is clipped, the gradient is not finite. The last
-            checkpoint stays.
+        NonFiniteLossError: If the loss or the norm of the gradient is not finite; of sparse
+            gradients only the loss is looked at. The last checkpoint stays.
         ValueError: If sparse gradients are to be clipped.
         DataError: If the checkpoint is damaged or belongs to another run.
     """
@@ -204,13 +204,15 @@ def _update(
     if config.average:
         for gradient in gradients:
             gradient.div_(max(count, 1))
-    if config.clip_norm is not None:
-        if any(gradient.is_sparse for gradient in gradients):
-            raise ValueError("sparse gradients cannot be clipped: set clip_norm to None")
+    sparse = any(gradient.is_sparse for gradient in gradients)
+    if sparse and config.clip_norm is not None:
+        raise ValueError("sparse gradients cannot be clipped: set clip_norm to None")
+    if not sparse:  # rows of a sparse gradient may repeat, so that their norm is not its norm
         norm = nn.utils.get_total_norm(gradients)
         if not torch.isfinite(norm):
             raise NonFiniteLossError(f"the gradient norm became {norm} at step {step}")
-        nn.utils.clip_grads_with_norm_(parameters, config.clip_norm, norm)
+        if config.clip_norm is not None:
+            nn.utils.clip_grads_with_norm_(parameters, config.clip_norm, norm)
     for optimiser, lrs in zip(optimisers, base_lrs, strict=True):
         for group, lr in zip(optimiser.param_groups, lrs, strict=True):
             group["lr"] = lr * schedule(step)

@@ -166,7 +166,8 @@ def test_it_stops_at_a_loss_that_is_not_finite_and_keeps_the_checkpoint(tmp_path
     assert all(torch.isfinite(p).all() for p in model.parameters())
 
 
-def test_a_gradient_that_is_not_finite_is_caught():
+@pytest.mark.parametrize("clip_norm", [1.0, None])
+def test_a_gradient_that_is_not_finite_is_caught(clip_norm):
     model = nn.Linear(1, 1, bias=False)
     nn.init.zeros_(model.weight)
 
@@ -174,7 +175,13 @@ def test_a_gradient_that_is_not_finite_is_caught():
         return model.weight.abs().sqrt().sum(), 1
 
     with pytest.raises(NonFiniteLossError, match="gradient norm became"):
-        train(model, infinite_slope, lambda step, draws: None, adamw(model, 1e-3), TrainConfig(1))
+        train(
+            model,
+            infinite_slope,
+            lambda step, draws: None,
+            adamw(model, 1e-3),
+            TrainConfig(1, clip_norm=clip_norm),
+        )
 
 
 def test_a_damaged_checkpoint_is_an_error(tmp_path):
