@@ -30,7 +30,7 @@ help:
 	@echo "make book           run the chapters that changed, build the site at $(SITE), check it"
 	@echo "make test           lint, type checks, unit tests, and the chapters that changed"
 	@echo "make notebooks      one clean notebook for each chapter in notebooks/, for Colab"
-	@echo "make pretrain       train the stored checkpoint again (half an hour), and measure it"
+	@echo "make pretrain       train the stored encoder and decoder again (an hour), and measure them"
 	@echo "make check-browser  look at every page of the site with headless Chromium"
 	@echo "make clean          remove everything built, but not $(VENV) and .cache"
 
@@ -74,6 +74,7 @@ notebooks: corpus
 pretrain: $(STAMP)
 	$(BIN)/python tools/pretrain.py
 	$(BIN)/python tools/label_efficiency.py
+	$(BIN)/python tools/pretrain_decoder.py
 
 label-efficiency: $(STAMP)
 	$(BIN)/python tools/label_efficiency.py

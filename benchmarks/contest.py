@@ -4,12 +4,14 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from ptft.core.compute import set_threads
 from ptft.data.bundled import load_analogies, load_word_similarity
@@ -87,6 +89,26 @@ def work(contender: str, fit: Fit, folder: Path, seed: int) -> None:
     if vectors is not None:
         vectors.save(path)
     print(json.dumps({"seconds": seconds, "cost": cost, "vectors": str(path)}))
+
+
+def take_turns(part: list[str], contenders: list[str], rounds: int) -> pd.DataFrame:
+    """Run contenders of a part of benchmarks/pretraining.py in turns; return one row per run.
+
+    Each is a process of its own, `<part> --worker <contender> --seed <round>`, that prints a record
+    as its last line.
+    """
+    script = str(Path(__file__).with_name("pretraining.py"))
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for seed in range(rounds):
+            for contender in contenders:
+                command = [sys.executable, script, *part, "--worker", contender]
+                _, memory, _ = spend([*command, "--seed", str(seed)], folder)
+                record = json.loads((folder / "out").read_text("utf-8").splitlines()[-1])
+                rows.append({"contender": contender, "seed": seed, "MiB": memory, **record})
+                print(f"{contender}, seed {seed}: {record}", file=sys.stderr, flush=True)
+    return pd.DataFrame(rows)
 
 
 def quality(path: Path) -> dict[str, float]:

@@ -22,7 +22,8 @@ FLOORS = {
     "embeddings": 5,
     "evaluation": 5,
     "show": 6,
-    "__main__": 7,
+    "cli": 7,
+    "__main__": 8,
 }
 DISPLAY = {"matplotlib", "IPython"}
 UNPICKLERS = {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}

@@ -19,8 +19,8 @@ from ptft.core import cache_dir, sha256_bytes
 from ptft.core.compute import generator, set_threads
 from ptft.data.docstrings import Corpus, Split, load_docstrings
 from ptft.evaluation.baselines import ClozeNgram, unigram_losses
-from ptft.models.transformer import TransformerConfig
-from ptft.pretrained import ENCODER, save_masked_model
+from ptft.models.config import TransformerConfig
+from ptft.pretrained import ENCODER, save_model
 from ptft.text.batches import pack
 from ptft.text.tokenizer import Tokenizer
 from ptft.training.losses import masked_loss, mean_loss
@@ -172,7 +172,7 @@ def main() -> None:
         "test_loss": losses,
         "rows": [row for row in history.rows if row["split"] == "validation" or row["step"] <= 50],
     }
-    save_masked_model(arguments.out, model, tokenizer, record, card(record))
+    save_model(arguments.out, model, tokenizer, record, card(record))
     print({name: round(loss, 3) for name, loss in losses.items()})
     print(f"The model is in {arguments.out}.")
 

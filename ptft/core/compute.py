@@ -1,6 +1,7 @@
-"""Seeds, devices and threads."""
+"""Seeds, devices, threads and precision."""
 
 import random
+import time
 
 import numpy as np
 import torch
@@ -44,3 +45,23 @@ def set_threads(n: int = 1) -> None:
     if n < 1:
         raise ValueError(f"the number of threads must be at least 1, got {n}")
     torch.set_num_threads(n)
+
+
+def multiplications(dtype: torch.dtype, n: int = 512, seconds: float = 0.05) -> float:
+    """Measure how many FLOP per CPU second products of `(n, n)` matrices reach."""
+    a = torch.randn(n, n).to(dtype)
+    (a @ a).sum().item()  # the first product prepares the kernel
+    began, done = time.process_time(), 0
+    while (spent := time.process_time() - began) < seconds:
+        a @ a
+        done += 1
+    return 2 * n**3 * done / spent
+
+
+def faster_precision() -> torch.dtype:
+    """Return bfloat16 if this processor multiplies it at least 1.5 times as fast as float32.
+
+    Having the type is not enough: without instructions for it, bfloat16 is many times slower.
+    """
+    ratio = multiplications(torch.bfloat16) / multiplications(torch.float32)
+    return torch.bfloat16 if ratio >= 1.5 else torch.float32

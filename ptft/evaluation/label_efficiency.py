@@ -9,8 +9,9 @@ from sklearn.pipeline import make_pipeline
 from ptft.core.compute import seed_everything
 from ptft.data.tasks import Examples, LabelledTask, few_labels
 from ptft.evaluation.predictions import predict_classes
+from ptft.models.config import TransformerConfig
 from ptft.models.heads import MaskedLanguageModel, SequenceClassifier
-from ptft.models.transformer import Transformer, TransformerConfig
+from ptft.models.transformer import Transformer
 from ptft.text.tokenizer import Tokenizer
 from ptft.training.finetuning import FineTuneConfig, fine_tune
 

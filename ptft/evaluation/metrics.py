@@ -1,5 +1,6 @@
 """Means with intervals. Accuracy, F1 and confusion matrices come from `sklearn.metrics`."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,6 +99,24 @@ def paired_gap(
     if model.shape != limit.shape:
         raise ValueError(f"losses must have one shape, got {model.shape} and {limit.shape}")
     return mean_interval(model - limit, confidence=confidence)
+
+
+def bits_per_byte(nats: float, n_bytes: int) -> float:
+    r"""Return $\sum_t -\log_2 p(x_t) / n$: what a model needs to write one byte of text.
+
+    Losses per token of models with different tokenizers cannot be compared, these can, if the
+    tokenizers lose nothing.
+
+    Args:
+        nats: The sum of the losses of all tokens of a text.
+        n_bytes: Length `n` of the text in UTF-8.
+
+    Raises:
+        ValueError: If there is no text.
+    """
+    if n_bytes < 1:
+        raise ValueError(f"n_bytes must be at least 1, got {n_bytes}")
+    return nats / math.log(2) / n_bytes
 
 
 def _checked(values: npt.ArrayLike, confidence: float) -> npt.NDArray[np.float64]:

@@ -11,17 +11,18 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from ptft.core import DataError, atomic_write, sha256_bytes, sha256_file
-from ptft.models.heads import MaskedLanguageModel
+from ptft.models.heads import CausalLanguageModel, LanguageModel, MaskedLanguageModel
 from ptft.pretrained.interchange import from_transformers, to_transformers
 from ptft.text.tokenizer import Tokenizer
 
 ENCODER = Path(__file__).parent / "encoder"
+DECODER = Path(__file__).parent / "decoder"
 _CHECKED = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 
 
-def save_masked_model(
+def save_model(
     folder: str | Path,
-    model: MaskedLanguageModel,
+    model: LanguageModel,
     tokenizer: Tokenizer,
     record: dict[str, Any],
     card: str,
@@ -36,29 +37,30 @@ def save_masked_model(
         card: The model card, Markdown.
 
     Raises:
-        ValueError: If the tokenizer has another vocabulary size than the model.
+        ValueError: If the tokenizer has another vocabulary size than the model, or `transformers`
+            has no such architecture.
     """
     folder = Path(folder)
-    if len(tokenizer) != model.trunk.config.vocab_size:
+    if len(tokenizer) != model.config.vocab_size:
         raise ValueError(
-            f"the tokenizer has {len(tokenizer)} tokens, the model {model.trunk.config.vocab_size}"
+            f"the tokenizer has {len(tokenizer)} tokens, the model {model.config.vocab_size}"
         )
     settings, weights = to_transformers(model)
+    ends = {"bos_token": "[CLS]", "eos_token": "[SEP]"} if model.config.causal else {}
     contents = {
         "config.json": _json(settings),
-        "model.safetensors": save(
-            {name: tensor.contiguous() for name, tensor in weights.items()}, {"format": "pt"}
-        ),
+        "model.safetensors": save(weights, {"format": "pt"}),
         "tokenizer.json": tokenizer.backend.to_str(pretty=True).encode(),
         "tokenizer_config.json": _json(
             {
                 "tokenizer_class": "PreTrainedTokenizerFast",
-                "model_max_length": model.trunk.config.max_len,
+                "model_max_length": model.config.max_len,
                 "pad_token": "[PAD]",
                 "unk_token": "[UNK]",
                 "cls_token": "[CLS]",
                 "sep_token": "[SEP]",
                 "mask_token": "[MASK]",
+                **ends,
             }
         ),
         "record.json": _json(record),
@@ -80,6 +82,36 @@ def load_masked_model(
         dropout: Dropout for training it further.
 
     Raises:
+        DataError: If a file is missing, is not what the checksums say, or holds a decoder.
+    """
+    model, tokenizer = load_model(folder, dropout)
+    if not isinstance(model, MaskedLanguageModel):
+        raise DataError(f"{folder} holds a causal language model, expected a masked one")
+    return model, tokenizer
+
+
+def load_causal_model(
+    folder: str | Path = DECODER, dropout: float = 0.0
+) -> tuple[CausalLanguageModel, Tokenizer]:
+    """Read the causal language model and the tokenizer of a folder.
+
+    Args:
+        folder: By default the course's own decoder.
+        dropout: Dropout for training it further.
+
+    Raises:
+        DataError: If a file is missing, is not what the checksums say, or holds an encoder.
+    """
+    model, tokenizer = load_model(folder, dropout)
+    if not isinstance(model, CausalLanguageModel):
+        raise DataError(f"{folder} holds a masked language model, expected a causal one")
+    return model, tokenizer
+
+
+def load_model(folder: str | Path, dropout: float = 0.0) -> tuple[LanguageModel, Tokenizer]:
+    """Read the language model, of either kind, and the tokenizer of a folder of `save_model`.
+
+    Raises:
         DataError: If a file is missing, or is not what the checksums say.
     """
     folder = Path(folder)
@@ -96,10 +128,10 @@ def load_masked_model(
         raise DataError(f"{folder / 'model.safetensors'}: {error}") from error
     model = from_transformers(_read_json(folder / "config.json"), weights, dropout)
     tokenizer = Tokenizer.load(folder / "tokenizer.json")
-    if len(tokenizer) != model.trunk.config.vocab_size:
+    if len(tokenizer) != model.config.vocab_size:
         raise DataError(
             f"{folder}: the tokenizer has {len(tokenizer)} tokens, "
-            f"the model {model.trunk.config.vocab_size}"
+            f"the model {model.config.vocab_size}"
         )
     return model.eval(), tokenizer
 

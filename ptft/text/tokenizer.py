@@ -13,9 +13,11 @@ PAD, UNK, CLS, SEP, MASK = range(5)
 
 
 class Tokenizer:
-    """Text to token ids and back: lower-cased WordPiece (Schuster & Nakajima 2012) as in BERT.
+    """Text to token ids and back.
 
-    The special tokens have the ids 0 to 4 in the order of `SPECIAL_TOKENS`.
+    `train` learns lower-cased WordPiece as in BERT (Schuster & Nakajima 2012), `train_byte_pairs`
+    byte-level BPE as in GPT-2 (Radford et al. 2019, sec. 2.2). The special tokens have the ids 0 to
+    4 in the order of `SPECIAL_TOKENS`.
 
     Args:
         backend: A tokenizer of the `tokenizers` library with those special tokens.
@@ -39,12 +41,8 @@ class Tokenizer:
         Raises:
             ValueError: If there is no text, or the vocabulary cannot hold the special tokens.
         """
-        if vocab_size <= len(SPECIAL_TOKENS):
-            raise ValueError(f"vocab_size must exceed {len(SPECIAL_TOKENS)}, got {vocab_size}")
-        texts = [text for text in texts if text.strip()]
-        if not texts:
-            raise ValueError("cannot train a tokenizer without text")
-        backend = _backend(models.WordPiece(unk_token="[UNK]"))
+        texts = _check_training(texts, vocab_size, len(SPECIAL_TOKENS))
+        backend = _word_pieces(models.WordPiece(unk_token="[UNK]"))
         letters = {c for text in texts for c in backend.normalizer.normalize_str(text)}
         # The trainer would number the "##c" pieces in the order of a hash table, and break ties by
         # these numbers: naming them beforehand makes every training give the same vocabulary.
@@ -56,14 +54,34 @@ class Tokenizer:
             show_progress=False,
         )
         backend.train_from_iterator(texts, trainer)
-        backend = _backend(models.WordPiece(backend.get_vocab(), unk_token="[UNK]"))
-        backend.add_special_tokens(list(SPECIAL_TOKENS))
-        backend.post_processor = processors.TemplateProcessing(
-            single="[CLS] $A [SEP]",
-            pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-            special_tokens=[("[CLS]", CLS), ("[SEP]", SEP)],
+        backend = _word_pieces(models.WordPiece(backend.get_vocab(), unk_token="[UNK]"))
+        return cls(_with_special_tokens(backend, "[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1"))
+
+    @classmethod
+    def train_byte_pairs(cls, texts: Iterable[str], vocab_size: int) -> "Tokenizer":
+        """Learn byte-level BPE of at most `vocab_size` tokens: special tokens, 256 bytes, merges.
+
+        Nothing is unknown and nothing is lost: `decode(encode(text)) == text` for every text that
+        does not spell out a special token. A text is encoded as `[CLS] ...`, without an end, so
+        that a decoder can continue it; `[SEP]` is what it writes at the end.
+
+        Raises:
+            ValueError: If there is no text, or the vocabulary cannot hold the bytes.
+        """
+        bytes_ = sorted(pre_tokenizers.ByteLevel.alphabet())
+        texts = _check_training(texts, vocab_size, len(SPECIAL_TOKENS) + len(bytes_))
+        backend = tokenizers.Tokenizer(models.BPE())
+        backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        backend.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=vocab_size,
+            special_tokens=list(SPECIAL_TOKENS),
+            initial_alphabet=bytes_,
+            min_frequency=2,
+            show_progress=False,
         )
-        return cls(backend)
+        backend.train_from_iterator(texts, trainer)
+        return cls(_with_special_tokens(backend, "[CLS] $A", "[CLS] $A [CLS] $B"))
 
     @classmethod
     def load(cls, path: str | Path) -> "Tokenizer":
@@ -126,7 +144,30 @@ class Tokenizer:
         return [self.backend.id_to_token(int(i)) or SPECIAL_TOKENS[UNK] for i in ids]
 
 
-def _backend(model: models.WordPiece) -> tokenizers.Tokenizer:
+def _check_training(texts: Iterable[str], vocab_size: int, least: int) -> list[str]:
+    if isinstance(texts, str):
+        raise TypeError("texts must be a sequence of texts, got one string")
+    if vocab_size <= least:
+        raise ValueError(f"vocab_size must exceed {least}, got {vocab_size}")
+    texts = [text for text in texts if text.strip()]
+    if not texts:
+        raise ValueError("cannot train a tokenizer without text")
+    return texts
+
+
+def _with_special_tokens(
+    backend: tokenizers.Tokenizer, single: str, pair: str
+) -> tokenizers.Tokenizer:
+    backend.add_special_tokens(list(SPECIAL_TOKENS))
+    backend.post_processor = processors.TemplateProcessing(
+        single=single,
+        pair=pair,
+        special_tokens=[("[CLS]", CLS), ("[SEP]", SEP)],
+    )
+    return backend
+
+
+def _word_pieces(model: models.WordPiece) -> tokenizers.Tokenizer:
     backend = tokenizers.Tokenizer(model)
     backend.normalizer = normalizers.BertNormalizer(lowercase=True)
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()

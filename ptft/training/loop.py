@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 from ptft.core import DataError
 from ptft.core.compute import reseed
 from ptft.training.checkpoint import load_checkpoint, save_checkpoint
+from ptft.training.distributed import ALONE, Workers, gathered, shard, undistributed
 from ptft.training.losses import Loss
 from ptft.training.schedules import Schedule, constant
 
@@ -101,6 +102,7 @@ def train(
     evaluate: Evaluate | None = None,
     checkpoint: str | Path | None = None,
     stop_after: int | None = None,
+    workers: Workers = ALONE,
 ) -> History:
     """Minimise `loss_fn` by stochastic gradient descent; go on where a checkpoint left off.
 
@@ -120,6 +122,9 @@ def train(
         checkpoint: File to resume from if it exists, and to write to.
         stop_after: Return after this step even if `config.steps` is further away; a later call with
             the same checkpoint goes on from there.
+        workers: The processes that share each batch, see `ptft.training.distributed`; then `model`
+            comes from `distribute`. The first one shows progress and writes the checkpoint, which
+            another number of processes can go on from. All of them evaluate.
 
     Returns:
         The history of the whole run, including what came before a resume.
@@ -127,7 +132,8 @@ def train(
     Raises:
         NonFiniteLossError: If the loss or the norm of the gradient is not finite; of sparse
             gradients only the loss is looked at. The last checkpoint stays.
-        ValueError: If sparse gradients are to be clipped.
+        ValueError: If sparse gradients are to be clipped, or a batch has fewer rows than there are
+            processes.
         DataError: If the checkpoint is damaged or belongs to another run.
     """
     settings = asdict(config)
@@ -149,22 +155,25 @@ def train(
             training = model.training
             model.eval()
             with torch.no_grad():
-                log(step, "validation", evaluate(model))
+                log(step, "validation", evaluate(undistributed(model)))
             model.train(training)
 
     def write_checkpoint(step: int) -> None:
         if checkpoint is not None:
             record = {"step": step, "seconds": clock, "rows": history.rows, "config": settings}
-            save_checkpoint(checkpoint, model, optimisers, record)
+            save_checkpoint(checkpoint, model, optimisers, record, workers)
 
     if start == 0:
         run_evaluation(0)
     end = config.steps if stop_after is None else min(stop_after, config.steps)
     model.train()
-    for step in tqdm(range(start, end), initial=start, total=config.steps, leave=False):
+    steps: Iterable[int] = range(start, end)
+    if workers.first:
+        steps = tqdm(steps, initial=start, total=config.steps, leave=False)
+    for step in steps:
         began = time.perf_counter()
         loss, targets = _update(
-            model, loss_fn, next_batch, optimisers, base_lrs, schedule, config, step
+            model, loss_fn, next_batch, optimisers, base_lrs, schedule, config, step, workers
         )
         clock += time.perf_counter() - began
         done = step + 1
@@ -186,31 +195,36 @@ def _update(
     schedule: Schedule,
     config: TrainConfig,
     step: int,
+    workers: Workers,
 ) -> tuple[float, int]:
     """Take one step; return the mean loss of its batches and their number of targets."""
     seed = config.seed * 1_000_003 + step
     generator = torch.Generator().manual_seed(seed)
-    reseed(seed)  # dropout
+    reseed(seed + (workers.rank << 48))  # dropout, of other rows in each process
     total, count = 0.0, 0
     for i in range(config.accumulate):
-        batch = next_batch(step * config.accumulate + i, generator)
+        batch = shard(next_batch(step * config.accumulate + i, generator), workers)
         loss, n = loss_fn(model, batch)
         loss.backward()
         total, count = total + loss.item(), count + n
+    total, targets = workers.add(total, count)
+    count = int(targets)
     if not math.isfinite(total):
         raise NonFiniteLossError(f"the loss became {total} at step {step}: lower the learning rate")
     parameters = [p for p in model.parameters() if p.grad is not None]
     gradients = [p.grad for p in parameters if p.grad is not None]
-    if config.average:
+    # Several processes end up with the mean of their gradients of the sum.
+    divisor = (max(count, 1) if config.average else 1) / workers.size
+    if divisor != 1:
         for gradient in gradients:
-            gradient.div_(max(count, 1))
+            gradient.div_(divisor)
     sparse = any(gradient.is_sparse for gradient in gradients)
     if sparse and config.clip_norm is not None:
         raise ValueError("sparse gradients cannot be clipped: set clip_norm to None")
     if not sparse:  # rows of a sparse gradient may repeat, so that their norm is not its norm
         norm = nn.utils.get_total_norm(gradients)
-        if not torch.isfinite(norm):
-            raise NonFiniteLossError(f"the gradient norm became {norm} at step {step}")
+        if not math.isfinite(value := gathered(norm).item()):
+            raise NonFiniteLossError(f"the gradient norm became {value} at step {step}")
         if config.clip_norm is not None:
             nn.utils.clip_grads_with_norm_(parameters, config.clip_norm, norm)
     for optimiser, lrs in zip(optimisers, base_lrs, strict=True):

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ptft.text.batches import CausalBatch, LabelledBatch, MaskedBatch
+from ptft.text.sentence_pairs import PairBatch
 
 Loss = Callable[[nn.Module, Any], tuple[Tensor, int]]
 
@@ -21,12 +22,31 @@ def masked_loss(model: nn.Module, batch: MaskedBatch) -> tuple[Tensor, int]:
     return F.cross_entropy(logits, batch.targets, reduction="sum"), len(batch.targets)
 
 
+def bert_parts(model: nn.Module, batch: PairBatch) -> tuple[Tensor, Tensor]:
+    """Return the mean loss over the selected words, and that over the pairs, in nats."""
+    words, pairs = model(batch.ids, batch.attend, batch.selected, batch.segments)  # (N, V), (B, 2)
+    return F.cross_entropy(words, batch.targets), F.cross_entropy(pairs, batch.labels)
+
+
+def bert_loss(model: nn.Module, batch: PairBatch) -> tuple[Tensor, int]:
+    r"""Return $N (L_\text{words} + L_\text{pairs})$ in nats, and the number of selected words $N$.
+
+    Devlin et al. 2019, app. A.2: the training loss is the *sum* of the mean over the selected words
+    and the mean over the pairs. Over several batches the mean over words stays exact, and the pairs
+    of a batch weigh as much as its words do.
+    """
+    words, pairs = bert_parts(model, batch)
+    n = len(batch.targets)
+    return (words + pairs) * n, n
+
+
 def causal_loss(model: nn.Module, batch: CausalBatch) -> tuple[Tensor, int]:
     r"""Return $-\sum_t \log p(x_{t+1} \mid x_{\le t})$ in nats, and the number of real targets.
 
     Radford et al. 2018, eq. 1. The first token of a row is never a target.
     """
-    logits = model(batch.ids, batch.attend)[:, :-1]  # (B, T-1, V)
+    read = None if batch.attend is None else batch.attend[:, :-1]
+    logits = model(batch.ids[:, :-1], read)  # (B, T-1, V)
     targets = batch.ids[:, 1:].long()  # (B, T-1)
     if batch.attend is not None:
         real = batch.attend[:, 1:]
@@ -48,6 +68,23 @@ def class_loss(model: nn.Module, batch: LabelledBatch) -> tuple[Tensor, int]:
     if low < 0 or high >= scores.shape[-1]:
         raise ValueError(f"labels must be in [0, {scores.shape[-1]}), got {low} to {high}")
     return F.cross_entropy(scores, batch.labels, reduction="sum"), len(batch.labels)
+
+
+def in_precision(loss_fn: Loss, dtype: torch.dtype) -> Loss:
+    """Return a loss whose matrix products are taken in `dtype`; float32 leaves it as it is.
+
+    Weights, sums and the loss itself stay in float32 (mixed precision, Micikevicius et al. 2018).
+    `ptft.core.compute.faster_precision` says what this processor is fast at.
+    """
+    if dtype == torch.float32:
+        return loss_fn
+
+    def loss(model: nn.Module, batch: Any) -> tuple[Tensor, int]:
+        device = next(model.parameters()).device.type
+        with torch.autocast(device, dtype):
+            return loss_fn(model, batch)
+
+    return loss
 
 
 @torch.no_grad()

@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from ptft.training.muon import Muon
+
 
 def adamw(
     model: nn.Module,
@@ -55,7 +57,7 @@ def muon(
         {"params": vectors, "weight_decay": 0.0},
     ]
     return [
-        torch.optim.Muon(inside, lr=lr, weight_decay=weight_decay, adjust_lr_fn="original"),
+        Muon(inside, lr=lr, weight_decay=weight_decay),
         torch.optim.AdamW([g for g in groups if g["params"]], lr=adamw_lr, betas=(0.9, 0.98)),
     ]
 

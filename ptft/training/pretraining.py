@@ -1,8 +1,9 @@
-"""The recipe of the course's own encoder: masked language modelling on packed windows."""
+"""The recipe of the course's own encoder and decoder, on windows of an endless text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,11 +11,11 @@ from gensim.models import Word2Vec
 from torch import Tensor, nn
 
 from ptft.core.compute import generator, seed_everything
-from ptft.models.heads import MaskedLanguageModel
-from ptft.models.transformer import TransformerConfig
-from ptft.text.batches import MaskedBatch, epoch_rows, mask_tokens
-from ptft.training.loop import History, TrainConfig, train
-from ptft.training.losses import masked_loss, mean_loss
+from ptft.models.config import TransformerConfig
+from ptft.models.heads import CausalLanguageModel, MaskedLanguageModel
+from ptft.text.batches import CausalBatch, MaskedBatch, epoch_rows, mask_tokens
+from ptft.training.loop import History, NextBatch, TrainConfig, train
+from ptft.training.losses import Loss, causal_loss, masked_loss, mean_loss
 from ptft.training.optimisers import muon
 from ptft.training.schedules import warmup_linear
 
@@ -23,14 +24,14 @@ EVALUATION_RATE = 0.15  # BERT's; the training rate may differ, the yardstick do
 
 @dataclass(frozen=True)
 class PretrainConfig:
-    """Settings of one masked pretraining run.
+    """Settings of one pretraining run.
 
     Attributes:
-        model: The encoder.
+        model: The encoder, or the decoder.
         steps: Number of updates.
         batch_size: Windows per update.
-        mask_rate: Share of tokens to predict. More than BERT's 15 % gives a small model more signal
-            per token (Wettig et al. 2023, sec. 4).
+        mask_rate: Share of tokens that an encoder is to predict; a decoder predicts all. More than
+            BERT's 15 % gives a small model more signal per token (Wettig et al. 2023, sec. 4).
         lr: Learning rate of Muon for the matrices.
         adamw_lr: Learning rate of AdamW for embeddings and vectors.
         warmup: Steps of linear warm-up; then a linear decay from half of the run on.
@@ -134,12 +135,57 @@ def pretrain_encoder(
         rows = epoch_rows(len(windows), config.batch_size, step, config.seed)
         return mask_tokens(windows[rows].long(), config.mask_rate, vocab_size, draws)
 
-    def evaluate(model: nn.Module) -> dict[str, float]:
-        return {"loss": mean_loss(model, masked_loss, held_out)}
+    history = _pretrain(model, masked_loss, next_batch, held_out, config, checkpoint, stop_after)
+    return model, history
 
-    history = train(
+
+def pretrain_decoder(
+    windows: Tensor,
+    validation: Tensor,
+    config: PretrainConfig,
+    checkpoint: str | Path | None = None,
+    stop_after: int | None = None,
+) -> tuple[CausalLanguageModel, History]:
+    """Train a causal language model; every token of a window but its first is a target.
+
+    Args:
+        windows: `(N, T + 1)` windows, see `ptft.text.token_file.overlapping_windows`. They may lie
+            in a file: the rows of a batch are read when they are needed.
+        validation: `(M, T + 1)` held-out windows.
+        config: The recipe.
+        checkpoint: File to resume from and to write to.
+        stop_after: Return after this step, see `ptft.training.loop.train`.
+
+    Returns:
+        The model and the history; validation rows hold the loss in nats per token.
+    """
+    seed_everything(config.seed)
+    model = CausalLanguageModel(config.model)
+    held_out = [CausalBatch(rows.long(), None) for rows in validation.split(64)]
+
+    def next_batch(step: int, draws: torch.Generator) -> CausalBatch:
+        rows = epoch_rows(len(windows), config.batch_size, step, config.seed)
+        return CausalBatch(windows[rows].long(), None)
+
+    history = _pretrain(model, causal_loss, next_batch, held_out, config, checkpoint, stop_after)
+    return model, history
+
+
+def _pretrain(
+    model: nn.Module,
+    loss_fn: Loss,
+    next_batch: NextBatch,
+    held_out: list[Any],
+    config: PretrainConfig,
+    checkpoint: str | Path | None,
+    stop_after: int | None,
+) -> History:
+    def evaluate(model: nn.Module) -> dict[str, float]:
+        return {"loss": mean_loss(model, loss_fn, held_out)}
+
+    return train(
         model,
-        masked_loss,
+        loss_fn,
         next_batch,
         muon(model, lr=config.lr, adamw_lr=config.adamw_lr),
         config.train,
@@ -148,4 +194,3 @@ def pretrain_encoder(
         checkpoint=checkpoint,
         stop_after=stop_after,
     )
-    return model, history

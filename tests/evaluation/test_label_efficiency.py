@@ -4,8 +4,9 @@ import torch
 from ptft.data.tasks import Examples, LabelledTask
 from ptft.evaluation.label_efficiency import encoder_accuracy, steps_for, tfidf_accuracy
 from ptft.evaluation.predictions import predict_classes
+from ptft.models.config import TransformerConfig
 from ptft.models.heads import MaskedLanguageModel, SequenceClassifier
-from ptft.models.transformer import Transformer, TransformerConfig
+from ptft.models.transformer import Transformer
 from ptft.text.tokenizer import Tokenizer
 
 FRUIT = ["a ripe apple", "the sweet plum", "a sour lemon", "the green pear", "one juicy melon"]

@@ -3,8 +3,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from ptft.models.config import TransformerConfig
 from ptft.models.heads import CausalLanguageModel, MaskedLanguageModel, SequenceClassifier
-from ptft.models.transformer import Transformer, TransformerConfig
+from ptft.models.transformer import Transformer
 
 CONFIG = TransformerConfig(vocab_size=40, d_model=16, n_heads=2, n_layers=2, d_ff=24, max_len=12)
 

@@ -15,8 +15,8 @@ from ptft.data.limits import (
     masked_log_probs,
     next_token_log_probs,
 )
+from ptft.models.config import TransformerConfig
 from ptft.models.heads import CausalLanguageModel, MaskedLanguageModel
-from ptft.models.transformer import TransformerConfig
 from ptft.text.batches import CausalBatch, MaskedBatch, mask_tokens
 from ptft.training.loop import TrainConfig, train
 from ptft.training.losses import causal_loss, masked_loss

@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from ptft.core.compute import seed_everything
+from ptft.models.config import TransformerConfig
 from ptft.models.heads import SequenceClassifier
-from ptft.models.transformer import Transformer, TransformerConfig
+from ptft.models.transformer import Transformer
 from ptft.training.finetuning import FineTuneConfig, fine_tune
 
 CONFIG = TransformerConfig(20, d_model=16, n_heads=2, n_layers=1, d_ff=16, max_len=6)

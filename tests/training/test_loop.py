@@ -13,8 +13,8 @@ from torch import nn
 
 from ptft.core import DataError
 from ptft.core.compute import generator, seed_everything
+from ptft.models.config import TransformerConfig
 from ptft.models.heads import MaskedLanguageModel
-from ptft.models.transformer import TransformerConfig
 from ptft.text.batches import epoch_rows, mask_tokens
 from ptft.training.checkpoint import load_checkpoint
 from ptft.training.loop import History, NonFiniteLossError, TrainConfig, train

@@ -5,14 +5,31 @@ import torch
 import torch.nn.functional as F
 
 from ptft.core.compute import generator
-from ptft.models.heads import CausalLanguageModel, MaskedLanguageModel, SequenceClassifier
-from ptft.models.transformer import Transformer, TransformerConfig
+from ptft.models.config import BERT, TransformerConfig
+from ptft.models.heads import (
+    BertPretrainingModel,
+    CausalLanguageModel,
+    MaskedLanguageModel,
+    SequenceClassifier,
+)
+from ptft.models.transformer import Transformer
+from ptft.pretrained.interchange import to_transformers
 from ptft.text.batches import CausalBatch, LabelledBatch, MaskedBatch, mask_tokens
-from ptft.training.losses import causal_loss, class_loss, masked_loss, mean_loss
+from ptft.text.sentence_pairs import Pair, PairBatch, mask_pairs
+from ptft.training.losses import (
+    bert_loss,
+    bert_parts,
+    causal_loss,
+    class_loss,
+    masked_loss,
+    mean_loss,
+)
 
 V = 30
 CONFIG = TransformerConfig(V, d_model=16, n_heads=2, n_layers=1, d_ff=16, max_len=12)
 DECODER = TransformerConfig(V, d_model=16, n_heads=2, n_layers=1, d_ff=16, max_len=12, causal=True)
+PAIRED = TransformerConfig(V, d_model=16, n_heads=2, n_layers=2, d_ff=16, max_len=12, style=BERT)
+PAIRS = [Pair([7, 8, 9], [10, 11], 0), Pair([12], [13, 14], 1), Pair([15, 16], [17], 1)]
 
 
 def spread(model):
@@ -92,3 +109,62 @@ def test_bad_labels_and_no_batches():
             class_loss(model, LabelledBatch(ids, everywhere, torch.tensor(labels)))
     with pytest.raises(ValueError, match="over no batch"):
         mean_loss(model, class_loss, [])
+
+
+def test_bert_adds_two_means_and_keeps_the_mean_over_words():
+    model = spread(BertPretrainingModel(PAIRED))
+    few = mask_pairs(PAIRS[:1], 12, 0.4, V, generator(0))
+    many = mask_pairs(PAIRS, 12, 0.9, V, generator(1))
+    with torch.no_grad():
+        words, pairs = model(many.ids, many.attend, many.selected, many.segments)
+        total, count = bert_loss(model, many)
+    by_hand = [F.cross_entropy(words, many.targets), F.cross_entropy(pairs, many.labels)]
+    assert count == int(many.selected.sum())
+    torch.testing.assert_close(total / count, sum(by_hand))
+    n, m = len(few.targets), len(many.targets)
+    assert n != m
+    with torch.no_grad():
+        parts = [torch.stack(bert_parts(model, batch)) for batch in (few, many)]
+    expected = ((n * parts[0] + m * parts[1]) / (n + m)).sum().item()
+    assert mean_loss(model, bert_loss, [few, many]) == pytest.approx(expected)
+
+
+def test_bert_starts_at_ln_v_and_ln_2():
+    words, pairs = bert_parts(
+        BertPretrainingModel(PAIRED), mask_pairs(PAIRS, 12, 0.5, V, generator(0))
+    )
+    assert words.item() == pytest.approx(math.log(V), rel=0.05)
+    assert pairs.item() == pytest.approx(math.log(2), rel=0.05)
+
+
+def test_padding_cannot_change_the_loss_of_pairs():
+    model = spread(BertPretrainingModel(PAIRED)).double()
+    batch = mask_pairs(PAIRS, 12, 0.5, V, generator(0))
+    junk = torch.where(batch.attend, batch.ids, 6)
+    other = PairBatch(
+        junk, batch.attend, torch.where(batch.attend, batch.segments, 1), batch.selected,
+        batch.targets, batch.labels,
+    )  # fmt: skip
+    assert not torch.equal(junk, batch.ids)
+    assert torch.equal(bert_loss(model, batch)[0], bert_loss(model, other)[0])
+
+
+def test_bert_loss_is_that_of_transformers():
+    from transformers import BertConfig, BertForPreTraining
+
+    model = spread(BertPretrainingModel(PAIRED)).eval()
+    settings, weights = to_transformers(model)
+    theirs = BertForPreTraining(BertConfig(**settings)).eval()
+    assert not theirs.load_state_dict(weights, strict=False).unexpected_keys
+    batch = mask_pairs(PAIRS, 12, 0.5, V, generator(0))
+    labels = torch.full_like(batch.ids, -100).masked_scatter(batch.selected, batch.targets)
+    with torch.no_grad():
+        total, count = bert_loss(model, batch)
+        expected = theirs(
+            input_ids=batch.ids,
+            attention_mask=batch.attend.long(),
+            token_type_ids=batch.segments,
+            labels=labels,
+            next_sentence_label=batch.labels,
+        ).loss
+    torch.testing.assert_close(total / count, expected, rtol=1e-5, atol=1e-5)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ptft.core.compute import generator
-from ptft.models.transformer import TransformerConfig
+from ptft.models.config import TransformerConfig
 from ptft.training.pretraining import (
     PretrainConfig,
     evaluation_batches,

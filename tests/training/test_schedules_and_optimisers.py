@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
+from ptft.models.config import TransformerConfig
 from ptft.models.heads import MaskedLanguageModel
-from ptft.models.transformer import TransformerConfig
 from ptft.training.optimisers import adamw, muon
 from ptft.training.schedules import constant, warmup_cosine, warmup_linear
 
