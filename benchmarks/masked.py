@@ -30,8 +30,8 @@ from ptft.training.pretraining import evaluation_batches
 from ptft.training.schedules import warmup_linear
 
 LENGTH, BATCH, RATE = 64, 32, 0.15
-STEPS, WARMUP, LR = 1_000, 100, 1e-3  # of Trainer; the rate is the best of a sweep on training text
-MUON_STEPS = 300
+STEPS, WARMUP, LR = 1_000, 100, 2e-3  # of Trainer; the best of three rates on validation text
+MUON_STEPS = 450
 SIZES = TransformerConfig(4096, 128, 4, 2, 512, LENGTH, style=BERT)
 TRAINER, SAME, MUON = "Trainer", "our loop, same recipe", "our loop, Muon"
 
@@ -100,8 +100,10 @@ def fit_ours(
         rows = epoch_rows(len(windows), BATCH, step, seed)
         return mask_tokens(windows[rows].long(), rate, SIZES.vocab_size, draws)
 
-    optimisers = muon(model, 0.02, 3e-3) if with_muon else adamw(model, LR)
-    schedule = warmup_linear(steps, WARMUP if not with_muon else 30, 0.3 if with_muon else 0.0)
+    if with_muon:
+        optimisers, schedule = muon(model, 0.02, 3e-3), warmup_linear(steps, steps // 15, 0.3)
+    else:
+        optimisers, schedule = adamw(model, LR), warmup_linear(steps, WARMUP)
     train(model, masked_loss, next_batch, optimisers, TrainConfig(steps, seed), schedule)
     return model, steps
 

@@ -197,5 +197,5 @@ def test_a_prompt_is_a_batch_of_ids(prompt):
         generate(decoder(), prompt[0], 1)
     with pytest.raises(ValueError, match=r"ids must be in \[0, 40\)"):
         generate(decoder(), torch.full((1, 3), 40), 1)
-    with pytest.raises(TypeError, match="ids must be int64 or int32, got torch.float32"):
+    with pytest.raises(TypeError, match=r"ids must be int64 or int32, got torch\.float32"):
         generate(decoder(), torch.ones(1, 3), 1)
