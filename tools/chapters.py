@@ -24,18 +24,29 @@ from jupyter_cache.base import CacheBundleIn
 
 from ptft.show.claims import ClaimError
 
+NO_KERNEL = "Kernel died before replying to kernel_info"
+
 
 class Stopwatch:
-    """A pytest plugin that notes how long each notebook that passed took, in seconds."""
+    """A pytest plugin that notes how long each notebook that passed took, in seconds.
+
+    It also counts failures, and names the notebooks that failed because they never started.
+    """
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self.failures = 0
+        self.not_started: list[str] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note a result; pytest calls this after each phase of each test."""
         path = Path(report.nodeid.partition("::")[0])
         if report.when == "call" and report.passed and path.suffix == ".ipynb":
             self.seconds[path.stem] = report.duration
+        if report.failed:
+            self.failures += 1
+            if NO_KERNEL in str(report.longrepr):
+                self.not_started.append(path.stem)
 
 
 def run(chapters: list[Chapter], tests: str | None, jobs: int) -> int:
@@ -49,6 +60,11 @@ def run(chapters: list[Chapter], tests: str | None, jobs: int) -> int:
         paths.insert(0, tests)
     options = ["--nbmake", "--overwrite", "-n", str(jobs), "--no-header", "-q"]
     status = int(pytest.main([*paths, *options], plugins=[stopwatch]))
+    if stopwatch.not_started and stopwatch.failures == len(stopwatch.not_started):
+        # Kernels that start at the same time sometimes pick the same port.
+        print(f"once more, since their kernels did not start: {', '.join(stopwatch.not_started)}")
+        again = [str(c.notebook) for c in chapters if c.name in stopwatch.not_started]
+        status = int(pytest.main([*again, *options], plugins=[stopwatch]))
     for chapter in chapters:
         if chapter.name in stopwatch.seconds:
             try:

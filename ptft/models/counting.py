@@ -11,9 +11,9 @@ def parameter_count(config: TransformerConfig, head: Head = "words") -> int:
     r"""Return the number of parameters of a model that has not been built.
 
     A layer with $H$ heads of width $K$, $G$ of them for keys and values, has
-    $D(H+2G)K + D^2 + g D D_\mathrm{ff}$ weights in its matrices, $g$ = 3 if the feed-forward layer
-    is gated and 2 if not: $12D^2$ for $G=H$, $D_\mathrm{ff}=4D$, $g=2$ (Kaplan et al. 2020, table
-    1). Biases, norms, embeddings and heads are added exactly.
+    $D(H+2G)K + D^2 + g D F$ weights in its matrices, $F$ the inner width of the feed-forward layer,
+    and $g$ = 3 if it is gated and 2 if not: $12D^2$ for $G=H$, $F=4D$, $g=2$ (Kaplan et al. 2020,
+    table 1). Biases, norms, embeddings and heads are added exactly.
 
     Args:
         config: Of the model.

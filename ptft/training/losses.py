@@ -29,7 +29,7 @@ def bert_parts(model: nn.Module, batch: PairBatch) -> tuple[Tensor, Tensor]:
 
 
 def bert_loss(model: nn.Module, batch: PairBatch) -> tuple[Tensor, int]:
-    r"""Return $N (L_\text{words} + L_\text{pairs})$ in nats, and the number of selected words $N$.
+    """Return `N (words + pairs)` in nats, and the number `N` of selected words.
 
     Devlin et al. 2019, app. A.2: the training loss is the *sum* of the mean over the selected words
     and the mean over the pairs. Over several batches the mean over words stays exact, and the pairs

@@ -8,7 +8,8 @@ from pathlib import Path
 import nbformat
 import pytest
 from chapter import Chapter, find_chapters, toc_pages
-from chapters import load, main
+from chapters import NO_KERNEL, Stopwatch, load, main
+from chapters import run as run_chapters
 from jupyter_cache import get_cache
 from nbformat.v4 import new_output
 from small_book import chapter_source, claims_cell
@@ -148,6 +149,27 @@ def test_failures_fail_again_and_good_chapters_are_kept(
     output = capsys.readouterr().out
     assert "1 up to date, 0 to run" in output
     assert "book/first" in output
+
+
+@pytest.mark.parametrize(("error", "status"), [(NO_KERNEL, 0), ("NameError: x", 1)])
+def test_a_kernel_that_did_not_start_is_started_again(
+    small_book: Path, monkeypatch: pytest.MonkeyPatch, error: str, status: int
+) -> None:
+    """As happens when two kernels pick one port; any other failure stands."""
+    answers = [("failed", error), ("passed", "")]
+
+    def session(arguments: list[str], plugins: list[Stopwatch]) -> int:
+        outcome, longrepr = answers.pop(0)
+        report = pytest.TestReport(
+            f"{arguments[0]}::x", ("", 0, ""), {}, outcome, longrepr or None, "call", duration=2.0
+        )
+        plugins[0].pytest_runtest_logreport(report)
+        return int(outcome == "failed")
+
+    monkeypatch.setattr(pytest, "main", session)
+    monkeypatch.setattr(Chapter, "accept", lambda self, key, seconds: None)
+    assert run_chapters([second(small_book)], None, 1) == status
+    assert len(answers) == status
 
 
 def test_an_unknown_chapter_is_an_error(
