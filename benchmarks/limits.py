@@ -22,7 +22,7 @@ from ptft.training.losses import Loss, causal_loss, masked_loss, mean_loss
 from ptft.training.optimisers import adamw, muon
 from ptft.training.schedules import warmup_linear
 
-LENGTH, BATCH, SCORED = 64, 32, 1000  # 1,000 texts of 64 words are scored
+LENGTH, BATCH, SCORED = 64, 16, 1000  # 1,000 texts of 64 words are scored
 RATE, TRAINED_RATE, TRAINED_SCHEME = 0.15, 0.4, (0.6, 0.2, 0.2)
 ADAMW_RATE, OTHER_RATES = 8e-3, (2e-3, 4e-3, 1.6e-2, 3.2e-2)
 
@@ -37,8 +37,8 @@ class Run:
     adamw_lr: float = 3e-3
 
 
-CAUSAL = Run(causal=True, steps=1_000, lr=0.02, adamw_lr=1e-2)
-MASKED = Run(causal=False, steps=2_200, lr=0.02)
+CAUSAL = Run(causal=True, steps=2_000, lr=0.02, adamw_lr=4e-3)
+MASKED = Run(causal=False, steps=4_400, lr=0.02)
 RUNS = {
     "causal, Muon": CAUSAL,
     f"causal, AdamW at {ADAMW_RATE:g}": replace(CAUSAL, lr=0.0, adamw_lr=ADAMW_RATE),
@@ -71,7 +71,7 @@ def work(name: str, seed: int) -> dict[str, float]:
         return mask_tokens(ids, TRAINED_RATE, vocab_size, draws, scheme=TRAINED_SCHEME)
 
     optimisers = muon(model, run.lr, run.adamw_lr) if run.lr else adamw(model, run.adamw_lr)
-    schedule = warmup_linear(run.steps, run.steps // 50, 0.4)
+    schedule = warmup_linear(run.steps, run.steps // 50, 0.2)
     train(model, loss_fn, next_batch, optimisers, TrainConfig(run.steps, seed), schedule)
     seconds = time.process_time() - began
 
