@@ -24,7 +24,7 @@ from ptft.training.schedules import warmup_linear
 
 LENGTH, BATCH, SCORED = 64, 16, 1000  # 1,000 texts of 64 words are scored
 RATE, TRAINED_RATE, TRAINED_SCHEME = 0.15, 0.4, (0.6, 0.2, 0.2)
-ADAMW_RATE, OTHER_RATES = 8e-3, (2e-3, 4e-3, 1.6e-2, 3.2e-2)
+ADAMW_RATE, OTHER_RATES = 4e-3, (1e-3, 2e-3, 8e-3)
 
 
 @dataclass(frozen=True)
