@@ -3,7 +3,6 @@
 import argparse
 import json
 import shutil
-import sys
 import tempfile
 import time
 import urllib.request
@@ -16,7 +15,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from characters_recipe import HYBRID, OURS, PLAIN, Recipe, fit_recipe, rows_from
-from contest import ratios, spend
+from contest import ratios, take_turns
 from nanogpt_recipe import BATCH, CONTEXT, ITERATIONS, train_nanogpt
 from torch import Tensor, nn
 
@@ -25,7 +24,6 @@ from ptft.evaluation.metrics import mean_interval
 from ptft.models.kneser_ney import KneserNey, cross_fitted
 
 ORDER = 7  # of the n-grams
-SCRIPT = Path(__file__).with_name("pretraining.py")
 
 # From ids (B, 64) and the position (B,) of each first one in the text to scores (B, 64, V) of the
 # characters that follow.
@@ -182,23 +180,6 @@ def work(fit: Fit, text: Characters, seed: int) -> dict[str, float]:
     }
 
 
-def run_in_turns(names: list[str], source: str, rounds: int) -> pd.DataFrame:
-    """Run contenders in turns, each in a process of its own; return one row per run."""
-    rows = []
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        path = fetch(source, folder)
-        for seed in range(rounds):
-            for contender in names:
-                command = [sys.executable, str(SCRIPT), "characters"]
-                command += ["--text", str(path), "--worker", contender, "--seed", str(seed)]
-                spend(command, folder)
-                record = json.loads((folder / "out").read_text("utf-8").splitlines()[-1])
-                rows.append({"contender": contender, "seed": seed, **record})
-                print(f"{contender}, seed {seed}: {record}", file=sys.stderr, flush=True)
-    return pd.DataFrame(rows)
-
-
 def contest_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Return losses (95 % over the rounds), characters read, and CPU seconds beside nanoGPT's."""
     groups = {str(name): group for name, group in rows.groupby("contender", sort=False)}
@@ -238,5 +219,7 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     if options.rounds < 2:
         parser.error(f"--rounds must be at least 2, got {options.rounds}")
     names = [n for n in CONTENDERS if not options.only or n in options.only or n == NANOGPT]
-    rows = run_in_turns(names, options.text, options.rounds)
+    with tempfile.TemporaryDirectory() as folder:
+        path = fetch(options.text, Path(folder))
+        rows = take_turns(["characters", "--text", str(path)], names, options.rounds)
     print(contest_table(rows).to_string())
