@@ -28,7 +28,7 @@ VARIANTS: dict[str, Recipe] = {
     "the recipe": OURS,
     **{
         f"AdamW at {lr}": replace(OURS, optimiser="adamw", adamw_lr=lr)
-        for lr in (0.002, 0.004, 0.008)
+        for lr in (0.002, 0.004, 0.008, 0.016)
     },
     "own embedding only": replace(OURS, previous=0),
     "windows at random places": replace(OURS, repeat=True),

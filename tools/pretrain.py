@@ -74,6 +74,17 @@ def baselines(windows: Tensor, validation: Tensor, test: Tensor) -> dict[str, fl
     }
 
 
+def describe(corpus: Corpus) -> dict[str, Any]:
+    """Return what a record says of the corpus."""
+    total = next(row for row in corpus.report() if row["part"] == "total")
+    return {
+        "sha256": corpus.sha256,
+        "libraries": sorted({document.library for document in corpus.documents}),
+        "documents": total["documents"],
+        "words": total["words"],
+    }
+
+
 def machine() -> str:
     """Name the processor and the versions that a rerun should have."""
     cpu = platform.processor() or platform.machine()
@@ -152,15 +163,9 @@ def main() -> None:
 
     losses = baselines(windows, validation, test)
     losses["this_model"] = mean_loss(model, masked_loss, evaluation_batches(test, VOCAB_SIZE))
-    total = next(row for row in corpus.report() if row["part"] == "total")
     tokens = RECIPE.steps * RECIPE.batch_size * LENGTH
     record = {
-        "corpus": {
-            "sha256": corpus.sha256,
-            "libraries": sorted({document.library for document in corpus.documents}),
-            "documents": total["documents"],
-            "words": total["words"],
-        },
+        "corpus": describe(corpus),
         "settings": asdict(RECIPE),
         "length": LENGTH,
         "parameters": sum(p.numel() for p in model.parameters()),

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from pretrain import machine, shuffled
+from pretrain import describe, machine, shuffled
 from torch import Tensor
 
 from ptft.core import cache_dir, sha256_bytes
@@ -145,15 +145,9 @@ def main() -> None:
     test = tokens(corpus, "test", tokenizer)
     losses = test_losses(model, train, test)
     size = sum(len(text.encode()) for text in texts(corpus, "test"))
-    total = next(row for row in corpus.report() if row["part"] == "total")
     seen = RECIPE.steps * RECIPE.batch_size * LENGTH
     record = {
-        "corpus": {
-            "sha256": corpus.sha256,
-            "libraries": sorted({document.library for document in corpus.documents}),
-            "documents": total["documents"],
-            "words": total["words"],
-        },
+        "corpus": describe(corpus),
         "settings": asdict(RECIPE),
         "length": LENGTH,
         "parameters": sum(p.numel() for p in model.parameters()),
