@@ -47,7 +47,7 @@ class Repository:
     @property
     def requirement(self) -> str:
         """What pip installs to have the course package without a checkout."""
-        return f"ptft @ git+{self.url}@{SOURCE_BRANCH}"
+        return f"ptft[chapters] @ git+{self.url}@{SOURCE_BRANCH}"
 
     def colab_url(self, docname: str) -> str:
         """Address that opens the page's clean notebook in Colab."""

@@ -1,4 +1,4 @@
-"""Small data sets that ship inside gensim and scikit-learn: read there, never copied.
+"""Small data sets that ship inside gensim: read there, never copied.
 
 The text files hardly ever change, but they are not ours: their hash is recorded in what a loader
 returns, not enforced.
@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 from xml.etree.ElementTree import ParseError
-
-import numpy as np
 
 from ptft.core import DataError, sha256_bytes, sha256_file
 from ptft.data.tasks import Examples, LabelledTask
@@ -72,19 +70,6 @@ class Analogies:
 
     sections: dict[str, tuple[Analogy, ...]] = field(repr=False)
     sha256: str
-
-
-@dataclass(frozen=True, eq=False)  # arrays have no single truth value
-class Digits:
-    """Grey images of handwritten digits.
-
-    Attributes:
-        images: (N, 8, 8), float32, from 0 (white) to 1 (black).
-        labels: (N,), int64, from 0 to 9.
-    """
-
-    images: np.ndarray
-    labels: np.ndarray
 
 
 def _path(name: str) -> Path:
@@ -231,23 +216,3 @@ def load_polarity(seed: int = 0) -> LabelledTask:
     )
     question = "Is this sentence of a film review positive?"
     return LabelledTask("polarity", question, ("negative", "positive"), train, validation, test)
-
-
-def load_digits_split(seed: int = 0) -> dict[Literal["train", "validation", "test"], Digits]:
-    """Load scikit-learn's 1,797 handwritten digits, split 60/20/20 at random.
-
-    scikit-learn gives no writer with an image, so a writer can be in several splits.
-    """
-    from sklearn.datasets import load_digits  # slow to import, and needed here alone
-
-    images, labels = load_digits(return_X_y=True)  # (N, 64) from 0 to 16, (N,)
-    images = (images / 16).astype(np.float32).reshape(-1, 8, 8)  # (N, 8, 8)
-    labels = labels.astype(np.int64)
-    order = list(range(len(labels)))
-    random.Random(seed).shuffle(order)
-    first, second = round(0.6 * len(order)), round(0.8 * len(order))
-    train, validation, test = (
-        Digits(images[part], labels[part])
-        for part in (order[:first], order[first:second], order[second:])
-    )
-    return {"train": train, "validation": validation, "test": test}

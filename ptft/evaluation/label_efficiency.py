@@ -13,7 +13,8 @@ from ptft.models.config import TransformerConfig
 from ptft.models.heads import MaskedLanguageModel, SequenceClassifier
 from ptft.models.transformer import Transformer
 from ptft.text.tokenizer import Tokenizer
-from ptft.training.finetuning import FineTuneConfig, fine_tune
+from ptft.training.finetuning import fine_tune
+from ptft.training.fitting import FitConfig
 
 MAX_TOKENS = 32  # of a text; what is longer is cut off, for every encoder alike
 
@@ -52,7 +53,7 @@ def encoder_accuracy(
         model = SequenceClassifier(Transformer(start), len(task.classes))
     else:
         model = SequenceClassifier.from_pretrained(start, len(task.classes))
-    config = FineTuneConfig(lr=lr, steps=steps_for(n_labels), seed=seed)
+    config = FitConfig(lr=lr, steps=steps_for(n_labels), seed=seed)
     fine_tune(model, _encode(tokenizer, examples), examples.labels, config)
     return _accuracy(predict_classes(model, _encode(tokenizer, scored)).tolist(), scored)
 

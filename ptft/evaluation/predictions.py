@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ptft.models.heads import SequenceClassifier
+from ptft.models.heads import TextClassifier
 from ptft.text.batches import pad
 
 
 @torch.no_grad()
 def predict_classes(
-    model: SequenceClassifier, sequences: Sequence[Sequence[int]], batch_size: int = 64
+    model: TextClassifier, sequences: Sequence[Sequence[int]], batch_size: int = 64
 ) -> Tensor:
     """Return the most probable class of each text.
 
@@ -31,7 +31,26 @@ def predict_classes(
     classes = torch.empty(len(sequences), dtype=torch.long)
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
-        ids, attend = pad([sequences[i] for i in rows], model.trunk.config.max_len)
+        ids, attend = pad([sequences[i] for i in rows], model.max_len)
         classes[rows] = model(ids, attend).argmax(dim=-1)
+    model.train(training)
+    return classes
+
+
+@torch.no_grad()
+def predict_images(model: nn.Module, images: Tensor, batch_size: int = 256) -> Tensor:
+    """Return the most probable class of each image.
+
+    Args:
+        model: Maps `(B, C, H, W)` to logits; put into evaluation mode meanwhile.
+        images: `(n, C, H, W)`.
+        batch_size: Images at a time.
+
+    Returns:
+        `(n,)` class indices.
+    """
+    training = model.training
+    model.eval()
+    classes = torch.cat([model(batch).argmax(dim=-1) for batch in images.split(batch_size)])
     model.train(training)
     return classes

@@ -149,7 +149,17 @@ class CausalLanguageModel(LanguageModel):
         return self._logits(self.trunk(ids, attend, cache=cache))
 
 
-class SequenceClassifier(nn.Module):
+class TextClassifier(nn.Module):
+    """What classifies token ids `(B, T)` with `attend` `(B, T)` by logits `(B, C)`.
+
+    Attributes:
+        max_len: The most tokens that it can read, or None if there is no such limit.
+    """
+
+    max_len: int | None = None
+
+
+class SequenceClassifier(TextClassifier):
     """Classifies a text by the mean of its contextual vectors.
 
     Args:
@@ -166,6 +176,7 @@ class SequenceClassifier(nn.Module):
         if n_classes < 2:
             raise ValueError(f"a classifier needs at least 2 classes, got {n_classes}")
         self.trunk = trunk
+        self.max_len = trunk.config.max_len
         self.head = PredictionHead(trunk.config) if head is None else head
         self.classifier = nn.Linear(trunk.config.d_model, n_classes)
         nn.init.zeros_(self.classifier.weight)

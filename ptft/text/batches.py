@@ -39,8 +39,26 @@ class LabelledBatch:
     attend: Tensor
     labels: Tensor
 
+    @property
+    def inputs(self) -> tuple[Tensor, Tensor]:
+        """What the model is called with."""
+        return self.ids, self.attend
 
-def pad(sequences: Sequence[Sequence[int]], max_len: int) -> tuple[Tensor, Tensor]:
+
+@dataclass(frozen=True)
+class TranslationBatch:
+    """Source ids `(B, S)` and target ids `(B, T)`, and where each is real.
+
+    A target begins with the token that starts a text, here `[CLS]`, and ends with `[SEP]`.
+    """
+
+    source: Tensor
+    source_attend: Tensor
+    target: Tensor
+    target_attend: Tensor
+
+
+def pad(sequences: Sequence[Sequence[int]], max_len: int | None = None) -> tuple[Tensor, Tensor]:
     """Put sequences of unequal length into one tensor; what exceeds `max_len` is cut off.
 
     Returns:

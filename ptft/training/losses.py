@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ptft.text.batches import CausalBatch, LabelledBatch, MaskedBatch
+from ptft.data.image_batches import ImageBatch, ReconstructionBatch
+from ptft.text.batches import CausalBatch, LabelledBatch, MaskedBatch, TranslationBatch
 from ptft.text.sentence_pairs import PairBatch
 
 Loss = Callable[[nn.Module, Any], tuple[Tensor, int]]
@@ -57,17 +58,47 @@ def causal_loss(model: nn.Module, batch: CausalBatch) -> tuple[Tensor, int]:
     return loss, targets.numel()
 
 
-def class_loss(model: nn.Module, batch: LabelledBatch) -> tuple[Tensor, int]:
+def class_loss(model: nn.Module, batch: LabelledBatch | ImageBatch) -> tuple[Tensor, int]:
     r"""Return $-\sum_n \log p(y_n \mid x_n)$ in nats, and the number of rows.
 
     Raises:
         ValueError: If a label is not a class of the model.
     """
-    scores = model(batch.ids, batch.attend)  # (B, C)
+    scores = model(*batch.inputs)  # (B, C)
     low, high = (int(bound) for bound in batch.labels.aminmax())
     if low < 0 or high >= scores.shape[-1]:
         raise ValueError(f"labels must be in [0, {scores.shape[-1]}), got {low} to {high}")
     return F.cross_entropy(scores, batch.labels, reduction="sum"), len(batch.labels)
+
+
+def reconstruction_loss(model: nn.Module, batch: ReconstructionBatch) -> tuple[Tensor, int]:
+    r"""Return $\sum_n \lVert x_n - D(E(\tilde x_n)) \rVert^2$, and the number of rows.
+
+    Vincent et al. 2008, sec. 2: the squared error between the clean row and what is made of the
+    corrupted one. The sum over the numbers of a row, not their mean, so it does not depend on how a
+    row is shaped.
+
+    Raises:
+        ValueError: If the model's output has another shape than the targets.
+    """
+    output = model(batch.inputs)
+    if output.shape != batch.targets.shape:
+        raise ValueError(
+            f"expected an output like the targets, {tuple(batch.targets.shape)}, "
+            f"got {tuple(output.shape)}"
+        )
+    return F.mse_loss(output, batch.targets, reduction="sum"), len(batch.targets)
+
+
+def translation_loss(model: nn.Module, batch: TranslationBatch) -> tuple[Tensor, int]:
+    r"""Return $-\sum_t \log p(y_{t+1} \mid y_{\le t}, x)$ in nats, and the number of real targets.
+
+    Cho et al. 2014, eq. 4. The first token of a target is given.
+    """
+    logits = model(batch.source, batch.source_attend, batch.target[:, :-1])  # (B, T-1, V)
+    real = batch.target_attend[:, 1:]
+    targets = batch.target[:, 1:][real].long()  # (N,)
+    return F.cross_entropy(logits[real], targets, reduction="sum"), len(targets)
 
 
 def in_precision(loss_fn: Loss, dtype: torch.dtype) -> Loss:

@@ -1,5 +1,4 @@
 import bz2
-from collections import Counter
 
 import numpy as np
 import pytest
@@ -86,21 +85,6 @@ def test_damaged_encyclopedia(tmp_path, monkeypatch, content, message):
     monkeypatch.setattr(bundled, "_path", lambda name: path)
     with pytest.raises(DataError, match=message):
         bundled.load_encyclopedia()
-
-
-def test_digits_are_split_and_deterministic():
-    digits = bundled.load_digits_split()
-    assert sum(len(part.labels) for part in digits.values()) == 1_797
-    keys = Counter(image.tobytes() for part in digits.values() for image in part.images)
-    assert max(keys.values()) == 1  # no image twice, in one split or in two
-    train = digits["train"]
-    assert train.images.shape == (1_078, 8, 8)
-    assert train.images.dtype == np.float32 and train.labels.dtype == np.int64
-    assert (train.images.min(), train.images.max()) == (0, 1)
-    assert set(train.labels) == set(range(10))
-    again, other = bundled.load_digits_split(0)["train"], bundled.load_digits_split(1)["train"]
-    assert np.array_equal(train.images, again.images)
-    assert not np.array_equal(train.images, other.images)
 
 
 @pytest.fixture

@@ -146,7 +146,8 @@ def test_addresses_follow_the_repository(published):
     colab = "https://colab.research.google.com/github/someone/course/blob/gh-pages/notebooks"
     assert f"({colab}/all.ipynb)" in badge.source
     assert f"({SITE}/book/all.html)" in badge.source
-    assert '%pip install -q "ptft @ git+https://github.com/someone/course@main"' in setup.source
+    requirement = "ptft[chapters] @ git+https://github.com/someone/course@main"
+    assert f'%pip install -q "{requirement}"' in setup.source
 
 
 def test_without_a_repository_the_notebook_stands_alone(homeless):

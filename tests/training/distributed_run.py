@@ -94,6 +94,8 @@ def masked_batch_of_one(draws):
 
 def killed(workers: Workers, folder: Path) -> None:
     """Kill the second process in mid-run, a while after a checkpoint."""
+    # torchrun ends the survivor too, at times before it can say what it lost.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
     def next_batch(step, draws):
         if step == 6 and workers.rank == 1:
