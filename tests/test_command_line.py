@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from ptft.cli import pretrain
-from ptft.cli.main import main
+from ptft.cli.main import COMMANDS, main
 from ptft.core import sha256_file
 from ptft.pretrained import load_causal_model, load_masked_model
 from ptft.text.tokenizer import Tokenizer
@@ -252,7 +252,7 @@ def test_damaged_files(book, tmp_path, capsys):
     assert "is no token file: expected int32" in err
 
 
-@pytest.mark.parametrize("command", ["pretrain", "generate", "evaluate"])
+@pytest.mark.parametrize("command", list(COMMANDS))
 def test_help_has_examples(command, capsys):
     with pytest.raises(SystemExit, match="0"):
         main([command, "--help"])

@@ -2,14 +2,16 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ptft.cli.evaluate import evaluate
+from ptft.cli.finetune import finetune
 from ptft.cli.generate import generate
+from ptft.cli.predict import predict
 from ptft.cli.pretrain import pretrain
 from ptft.core import DataError
-from ptft.pretrained import DECODER
+from ptft.pretrained import DECODER, ENCODER
 from ptft.training.distributed import WorkerLostError
 from ptft.training.loop import NonFiniteLossError
 
@@ -38,12 +40,35 @@ examples:
   python -m ptft evaluate --model runs/book --data book.txt
       on the last tenth of the file; n-grams are counted on the rest
 """
+_FINETUNE = """
+examples:
+  python -m ptft finetune --data reviews.csv
+      the course's own small encoder learns to tell the labels of a file with columns text, label
+  python -m ptft finetune --data mails.jsonl --text body --label folder --out runs/mails
+  python -m ptft finetune --data reviews.csv --model distilbert-base-uncased
+      a larger model, from the hub of Hugging Face
+
+A tenth of the texts is held out, and the report is about them. A stopped run goes on when the same
+command is given again. transformers.pipeline("text-classification", "runs/finetune") opens it.
+"""
+_PREDICT = """
+examples:
+  python -m ptft predict --model runs/finetune "What a waste of time." "I liked it."
+  python -m ptft predict --model runs/finetune --data new.csv --out labelled.jsonl
+"""
+COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "pretrain": pretrain,
+    "finetune": finetune,
+    "predict": predict,
+    "generate": generate,
+    "evaluate": evaluate,
+}
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
     root = argparse.ArgumentParser(
-        "python -m ptft", description="Pretrain a small Transformer, and use it."
+        "python -m ptft", description="Pretrain a small Transformer, fine-tune it, use it."
     )
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -74,6 +99,33 @@ def parser() -> argparse.ArgumentParser:
     a("--parallel", choices=("ddp", "fsdp"),
       help="under torchrun: each process holds the model (ddp, default) or a part of it (fsdp)")
 
+    a = command("finetune", "Fine-tune a classifier on labelled texts of yours.", _FINETUNE)
+    a = a.add_argument
+    a("--data", required=True, metavar="FILE", help="CSV, TSV or JSON lines")
+    a("--task", choices=("classification",), default="classification", help="(%(default)s)")
+    a("--test", metavar="FILE", help="texts to report on, instead of a tenth of the file")
+    a("--model", default=str(ENCODER), metavar="FOLDER|NAME",
+      help="a folder, or a name on the hub (the course's encoder)")
+    a("--out", default="runs/finetune", metavar="FOLDER", help="where to save (%(default)s)")
+    a("--text", default="text", metavar="COLUMN", help="the column of texts (%(default)s)")
+    a("--label", default="label", metavar="COLUMN", help="the column of labels (%(default)s)")
+    a("--encoding", default="utf-8", help="of the file (%(default)s)")
+    a("--epochs", type=float, default=4, help="passes over the texts (%(default)s)")
+    a("--lr", type=float, help="peak learning rate (5e-4, for a large model 2e-5)")
+    a("--batch-size", type=int, default=16, help="texts per update (%(default)s)")
+    a("--length", type=int, help="most tokens of a text (what the model reads, at most 128)")
+    a("--seed", type=int, default=0, help="decides split, new weights, order (%(default)s)")
+    a("--threads", type=int, default=1, help="processor threads (%(default)s)")
+
+    a = command("predict", "Classify texts.", _PREDICT).add_argument
+    a("texts", nargs="*", help="the texts to classify")
+    a("--model", default="runs/finetune", metavar="FOLDER", help="a classifier (%(default)s)")
+    a("--data", metavar="FILE", help="instead of texts: CSV, TSV or JSON lines")
+    a("--text", default="text", metavar="COLUMN", help="the column of texts (%(default)s)")
+    a("--encoding", default="utf-8", help="of the file (%(default)s)")
+    a("--out", metavar="FILE", help="where to write, as JSON lines (the screen)")
+    a("--threads", type=int, default=1, help="processor threads (%(default)s)")
+
     a = command("generate", "Continue a text.", _GENERATE).add_argument
     a("prompt", nargs="?", help="the text to continue; without it, standard input is read")
     a("--model", default=str(DECODER), metavar="FOLDER", help="a decoder (the course's own)")
@@ -97,7 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return 0, 2 after bad input, 1 after a failed run, 130 after Ctrl-C."""
     args = parser().parse_args(arguments)
     try:
-        {"pretrain": pretrain, "generate": generate, "evaluate": evaluate}[args.command](args)
+        COMMANDS[args.command](args)
     except (DataError, ValueError, OSError) as error:
         return _failed(args.command, error, 2)
     except (NonFiniteLossError, WorkerLostError) as error:

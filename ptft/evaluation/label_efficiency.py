@@ -2,13 +2,10 @@
 
 from collections.abc import Sequence
 
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-
 from ptft.core.compute import seed_everything
 from ptft.data.tasks import Examples, LabelledTask, few_labels
 from ptft.evaluation.predictions import predict_classes
+from ptft.evaluation.report import tfidf_classifier
 from ptft.models.config import TransformerConfig
 from ptft.models.heads import MaskedLanguageModel, SequenceClassifier
 from ptft.models.transformer import Transformer
@@ -74,11 +71,7 @@ def tfidf_accuracy(
         Accuracy on `scored`.
     """
     examples = few_labels(task.train, n_labels, seed)
-    model = make_pipeline(
-        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True),
-        LogisticRegression(C=c, max_iter=1000),
-    )
-    model.fit(examples.texts, examples.labels)
+    model = tfidf_classifier(c).fit(examples.texts, examples.labels)
     return _accuracy(list(model.predict(scored.texts)), scored)
 
 

@@ -9,11 +9,18 @@ from ptft.models.heads import TextClassifier
 from ptft.text.batches import pad
 
 
-@torch.no_grad()
 def predict_classes(
     model: TextClassifier, sequences: Sequence[Sequence[int]], batch_size: int = 64
 ) -> Tensor:
-    """Return the most probable class of each text.
+    """Return the most probable class `(n,)` of each text; see `predict_scores`."""
+    return predict_scores(model, sequences, batch_size).argmax(dim=-1)
+
+
+@torch.no_grad()
+def predict_scores(
+    model: TextClassifier, sequences: Sequence[Sequence[int]], batch_size: int = 64
+) -> Tensor:
+    """Return the logits of each text.
 
     Texts of like length share a batch, so little is computed on padding.
 
@@ -23,18 +30,19 @@ def predict_classes(
         batch_size: Texts at a time.
 
     Returns:
-        `(n,)` class indices, in the order of `sequences`.
+        `(n, C)` logits, in the order of `sequences`.
     """
     training = model.training
     model.eval()
     order = sorted(range(len(sequences)), key=lambda i: len(sequences[i]))
-    classes = torch.empty(len(sequences), dtype=torch.long)
+    scores: list[Tensor] = []
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
         ids, attend = pad([sequences[i] for i in rows], model.max_len)
-        classes[rows] = model(ids, attend).argmax(dim=-1)
+        scores.append(model(ids, attend))
     model.train(training)
-    return classes
+    back = torch.tensor(order).argsort()
+    return torch.cat(scores)[back]
 
 
 @torch.no_grad()

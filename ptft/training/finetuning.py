@@ -1,6 +1,7 @@
 """Fine-tuning a classifier of texts."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 
@@ -17,6 +18,7 @@ def fine_tune(
     labels: Sequence[int],
     config: FitConfig,
     evaluate: Evaluate | None = None,
+    checkpoint: str | Path | None = None,
 ) -> History:
     """Train all parameters that require a gradient on labelled token sequences.
 
@@ -26,6 +28,7 @@ def fine_tune(
         labels: The class of each text.
         config: See `FitConfig`.
         evaluate: See `ptft.training.loop.train`.
+        checkpoint: See `ptft.training.fitting.fit`.
 
     Raises:
         ValueError: If there is no example, or not one label for each text.
@@ -41,4 +44,4 @@ def fine_tune(
         ids, attend = pad([sequences[i] for i in rows.tolist()], model.max_len)
         return LabelledBatch(ids, attend, classes[rows])
 
-    return fit(model, class_loss, batch_of, len(sequences), config, evaluate=evaluate)
+    return fit(model, class_loss, batch_of, len(sequences), config, None, evaluate, checkpoint)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -31,6 +32,7 @@ class FitConfig:
         weight_decay: Of the matrices.
         seed: Decides the order of the examples, corruption and dropout.
         evaluate_every: Steps between evaluations; 0 evaluates only before and after.
+        about: What else decides the run, see `TrainConfig`.
     """
 
     lr: float
@@ -39,6 +41,7 @@ class FitConfig:
     weight_decay: float = 0.01
     seed: int = 0
     evaluate_every: int = 0
+    about: str = ""
 
     def __post_init__(self) -> None:
         if self.lr <= 0 or self.weight_decay < 0:
@@ -56,6 +59,7 @@ def fit(
     config: FitConfig,
     optimisers: Sequence[Optimizer] | None = None,
     evaluate: Evaluate | None = None,
+    checkpoint: str | Path | None = None,
 ) -> History:
     """Train all parameters that require a gradient on `n` examples, shuffled anew for each pass.
 
@@ -68,9 +72,11 @@ def fit(
         config: See `FitConfig`.
         optimisers: Instead of AdamW at `config.lr`; they bring their own rates.
         evaluate: See `ptft.training.loop.train`.
+        checkpoint: File to resume from if it exists; it is written with each evaluation.
 
     Raises:
         ValueError: If there is no example.
+        DataError: If the checkpoint is damaged or belongs to another run.
     """
 
     def next_batch(step: int, draws: torch.Generator) -> Any:
@@ -81,7 +87,14 @@ def fit(
         loss_fn,
         next_batch,
         adamw(model, config.lr, config.weight_decay) if optimisers is None else optimisers,
-        TrainConfig(config.steps, config.seed, evaluate_every=config.evaluate_every),
+        TrainConfig(
+            config.steps,
+            config.seed,
+            evaluate_every=config.evaluate_every,
+            checkpoint_every=config.evaluate_every,
+            about=config.about,
+        ),
         schedule=warmup_linear(config.steps, warmup=config.steps // 10),
         evaluate=evaluate,
+        checkpoint=checkpoint,
     )
