@@ -91,19 +91,21 @@ def work(contender: str, fit: Fit, folder: Path, seed: int) -> None:
     print(json.dumps({"seconds": seconds, "cost": cost, "vectors": str(path)}))
 
 
-def take_turns(part: list[str], contenders: list[str], rounds: int) -> pd.DataFrame:
-    """Run contenders of a part of benchmarks/pretraining.py in turns; return one row per run.
+def take_turns(
+    part: list[str], contenders: list[str], rounds: int, script: str = "pretraining.py"
+) -> pd.DataFrame:
+    """Run contenders of a part of a benchmark in turns; return one row per run.
 
     Each is a process of its own, `<part> --worker <contender> --seed <round>`, that prints a record
     as its last line.
     """
-    script = str(Path(__file__).with_name("pretraining.py"))
+    path = str(Path(__file__).with_name(script))
     rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for seed in range(rounds):
             for contender in contenders:
-                command = [sys.executable, script, *part, "--worker", contender]
+                command = [sys.executable, path, *part, "--worker", contender]
                 _, memory, _ = spend([*command, "--seed", str(seed)], folder)
                 record = json.loads((folder / "out").read_text("utf-8").splitlines()[-1])
                 rows.append({"contender": contender, "seed": seed, "MiB": memory, **record})

@@ -25,6 +25,9 @@ from ptft.training.finetuning import fine_tune
 from ptft.training.fitting import FitConfig
 
 SMALL_MODEL = 10_000_000  # parameters; a smaller one learns at a higher rate
+EPOCHS = 4
+MOST_EVALUATIONS = 5
+LEAST_STEPS = 250  # a few hundred texts need more passes (Mosbach et al. 2021)
 SETTINGS = (
     "data", "test", "model", "text", "label", "encoding", "epochs", "lr", "batch_size", "length",
     "seed",
@@ -115,9 +118,12 @@ def _train(
     about = {name: getattr(args, name) for name in SETTINGS}
     files = [path for path in (args.data, args.test) if path is not None]
     about["sha256"] = [sha256_file(path) for path in files]
+    steps = max(EPOCHS * per_epoch, LEAST_STEPS)
+    if args.epochs is not None:
+        steps = max(1, round(args.epochs * per_epoch))
     config = FitConfig(
-        lr, max(1, round(args.epochs * per_epoch)), args.batch_size, seed=args.seed,
-        evaluate_every=per_epoch, about=json.dumps(about),
+        lr, steps, args.batch_size, seed=args.seed,
+        evaluate_every=max(per_epoch, steps // MOST_EVALUATIONS), about=json.dumps(about),
     )  # fmt: skip
     encoded = {"train": classifier.encode(task.train.texts)}
     encoded["validation"] = classifier.encode(task.validation.texts)

@@ -110,7 +110,7 @@ def parser() -> argparse.ArgumentParser:
     a("--text", default="text", metavar="COLUMN", help="the column of texts (%(default)s)")
     a("--label", default="label", metavar="COLUMN", help="the column of labels (%(default)s)")
     a("--encoding", default="utf-8", help="of the file (%(default)s)")
-    a("--epochs", type=float, default=4, help="passes over the texts (%(default)s)")
+    a("--epochs", type=float, help="passes over the texts (4, or more if texts are few)")
     a("--lr", type=float, help="peak learning rate (5e-4, for a large model 2e-5)")
     a("--batch-size", type=int, default=16, help="texts per update (%(default)s)")
     a("--length", type=int, help="most tokens of a text (what the model reads, at most 128)")
