@@ -1,20 +1,15 @@
 """A recurrent network as a language model: each word from a state that has read all before it."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from ptft.models.generation import Sampling, next_token_probs
+from ptft.models.inputs import check_attend, check_ids
+from ptft.models.recurrent import LAYERS, Kind
 
-Kind = Literal["elman", "gru", "lstm"]
 State = Tensor | tuple[Tensor, Tensor]  # (L, B, H), of an LSTM twice: h and c
-_LAYERS: dict[str, type[nn.RNN] | type[nn.GRU] | type[nn.LSTM]] = {
-    "elman": nn.RNN,
-    "gru": nn.GRU,
-    "lstm": nn.LSTM,
-}
 
 
 @dataclass(frozen=True)
@@ -50,8 +45,8 @@ class RecurrentConfig:
         for name, size in {**sizes, "n_layers": self.n_layers}.items():
             if size < 1:
                 raise ValueError(f"{name} must be at least 1, got {size}")
-        if self.kind not in _LAYERS:
-            raise ValueError(f"kind must be one of {', '.join(_LAYERS)}, got {self.kind!r}")
+        if self.kind not in LAYERS:
+            raise ValueError(f"kind must be one of {', '.join(LAYERS)}, got {self.kind!r}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
         if self.tied and self.d_model != self.hidden:
@@ -76,7 +71,7 @@ class RecurrentLanguageModel(nn.Module):
         V, D, H = config.vocab_size, config.d_model, config.hidden
         between = config.dropout if config.n_layers > 1 else 0.0  # torch warns otherwise
         self.embedding = nn.Embedding(V, D)
-        self.layers = _LAYERS[config.kind](D, H, config.n_layers, batch_first=True, dropout=between)
+        self.layers = LAYERS[config.kind](D, H, config.n_layers, batch_first=True, dropout=between)
         self.dropout = nn.Dropout(config.dropout)
         self.output = nn.Linear(H, V)
         nn.init.normal_(self.embedding.weight, std=D**-0.5 if config.tied else 1.0)
@@ -105,12 +100,12 @@ class RecurrentLanguageModel(nn.Module):
             `(B, T, V)` logits; those at position `t` are for token `t + 1`.
 
         Raises:
-            TypeError: If ids are not integers, or `attend` is not bool.
+            TypeError: If ids are not integers.
             ValueError: If there is no token, a shape is wrong, an id is outside the vocabulary, or
                 `attend` has a gap or starts with padding.
         """
         if attend is not None:
-            _check_attend(ids, attend)
+            check_attend(ids, attend)
         return self.step(ids)[0]
 
     def step(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
@@ -127,7 +122,7 @@ class RecurrentLanguageModel(nn.Module):
         Raises:
             TypeError, ValueError: As `forward`, or if the state is of another batch size or kind.
         """
-        _check_ids(ids, self.config.vocab_size)
+        check_ids(ids, self.config.vocab_size)
         if state is not None:
             self._check_state(state, len(ids))
         x = self.dropout(self.embedding(ids))  # (B, T, D)
@@ -186,22 +181,3 @@ def write(
             new = torch.multinomial(probs, 1, generator=generator).to(prompt.device)
         text.append(new)
     return torch.cat(text, dim=1)
-
-
-def _check_ids(ids: Tensor, vocab_size: int) -> None:
-    if ids.is_floating_point() or ids.dtype == torch.bool:
-        raise TypeError(f"ids must be integers, got {ids.dtype}")
-    if ids.ndim != 2 or ids.numel() == 0:
-        raise ValueError(f"ids must be (B, T) with at least one token, got {tuple(ids.shape)}")
-    low, high = (int(bound) for bound in ids.aminmax())
-    if low < 0 or high >= vocab_size:
-        raise ValueError(f"ids must be in [0, {vocab_size}), got {low} to {high}")
-
-
-def _check_attend(ids: Tensor, attend: Tensor) -> None:
-    if attend.dtype != torch.bool:
-        raise TypeError(f"attend must be bool, got {attend.dtype}")
-    if attend.shape != ids.shape:
-        raise ValueError(f"attend must be {tuple(ids.shape)} as ids, got {tuple(attend.shape)}")
-    if (attend[:, 1:] & ~attend[:, :-1]).any() or not attend[:, 0].all():
-        raise ValueError("attend must be True on real tokens, then False: padding on the right")

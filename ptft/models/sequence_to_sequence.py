@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from ptft.models.inputs import check_attend, check_ids
 from ptft.text.tokenizer import PAD
 
 
@@ -147,8 +148,8 @@ class SequenceToSequence(nn.Module):
         """
         if source_attend is None:
             source_attend = torch.ones_like(source, dtype=torch.bool)
-        _check_ids("source", source, self.config.source_size)
-        _check_attend(source, source_attend)
+        check_ids(source, self.config.source_size, name="source ids")
+        check_attend(source, source_attend)
         x = self.dropout(self.source_embedding(source))  # (B, S, D)
         packed = pack_padded_sequence(
             x, source_attend.sum(1).cpu(), batch_first=True, enforce_sorted=False
@@ -172,7 +173,7 @@ class SequenceToSequence(nn.Module):
     def _decode(
         self, source: Tensor, source_attend: Tensor | None, target: Tensor
     ) -> tuple[Tensor, Tensor]:
-        _check_ids("target", target, self.config.target_size)
+        check_ids(target, self.config.target_size, name="target ids")
         if len(target) != len(source):
             raise ValueError(f"expected a target per source, got {len(target)} and {len(source)}")
         memory, state = self.begin(source, source_attend)
@@ -197,23 +198,3 @@ class SequenceToSequence(nn.Module):
     def _logits(self, state: Tensor, y: Tensor, context: Tensor) -> Tensor:
         hidden = torch.tanh(self.readout(torch.cat((state, y, context), dim=-1)))  # (..., D)
         return self.output(self.dropout(hidden))  # (..., V)
-
-
-def _check_ids(name: str, ids: Tensor, size: int) -> None:
-    if ids.ndim != 2 or ids.numel() == 0:
-        raise ValueError(f"{name} must be (B, T) with at least one token, got {tuple(ids.shape)}")
-    low, high = (int(bound) for bound in ids.aminmax())
-    if low < 0 or high >= size:
-        raise ValueError(f"{name} ids must be in [0, {size}), got {low} to {high}")
-
-
-def _check_attend(source: Tensor, attend: Tensor) -> None:
-    if attend.shape != source.shape or attend.dtype != torch.bool:
-        raise ValueError(
-            f"source_attend must be bool of shape {tuple(source.shape)}, "
-            f"got {attend.dtype} of shape {tuple(attend.shape)}"
-        )
-    if not attend[:, 0].all():
-        raise ValueError("each source needs a first token: a row is empty or padded on the left")
-    if (attend[:, 1:] & ~attend[:, :-1]).any():
-        raise ValueError("sources must be padded on the right only: found a gap before a token")

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ptft.models.heads import TextClassifier
+from ptft.models.inputs import check_attend, check_ids
 
 Channels = Literal["random", "frozen", "tuned", "both"]
 
@@ -117,7 +118,9 @@ class TextCNN(TextClassifier):
         Raises:
             ValueError: If a text is empty, padded elsewhere, or a shape or an id is wrong.
         """
-        attend = self._checked(ids, attend)
+        attend = torch.ones_like(ids, dtype=torch.bool) if attend is None else attend
+        check_attend(ids, attend)
+        check_ids(ids, self.config.vocab_size, attend)
         ids = ids.where(attend, 0)  # whatever stands in a padded slot
         x = torch.cat([table(ids) for table in self.embeddings], dim=-1)  # (B, T, D)
         x = (x * attend[..., None]).transpose(1, 2)  # (B, D, T)
@@ -140,22 +143,3 @@ class TextCNN(TextClassifier):
         matches = self.activations(ids, attend)
         z = torch.cat([c.amax(dim=-1) for c in matches], dim=-1)  # (B, len(widths) * filters)
         return self.classifier(self.dropout(z))
-
-    def _checked(self, ids: Tensor, attend: Tensor | None) -> Tensor:
-        if ids.ndim != 2 or 0 in ids.shape:
-            raise ValueError(f"ids must be (B, T), at least (1, 1), got {tuple(ids.shape)}")
-        if attend is None:
-            attend = torch.ones_like(ids, dtype=torch.bool)
-        if attend.shape != ids.shape or attend.dtype != torch.bool:
-            raise ValueError(
-                f"attend must be bool and like ids, {tuple(ids.shape)}, got {attend.dtype} "
-                f"{tuple(attend.shape)}"
-            )
-        if not attend[:, 0].all() or (attend[:, 1:] & ~attend[:, :-1]).any():
-            raise ValueError(
-                "expected words first and padding at the end: a text is empty or padded elsewhere"
-            )
-        low, high = (int(bound) for bound in ids[attend].aminmax())
-        if low < 0 or high >= self.config.vocab_size:
-            raise ValueError(f"ids must be in [0, {self.config.vocab_size}), got {low} to {high}")
-        return attend

@@ -154,7 +154,7 @@ def test_bad_input(model):
         beam_search(model, source, attend, 2, 5, START, END, alpha=-1)
     with pytest.raises(ValueError, match="not empty"):
         beam_search(model, source[:, :0], None, 2, 5, START, END)
-    with pytest.raises(ValueError, match="a row is empty"):
+    with pytest.raises(ValueError, match="a text is empty"):
         beam_search(model, source, torch.zeros_like(attend), 2, 5, START, END)
     with pytest.raises(ValueError, match=r"end must be a token in \[0, 6\), got 6"):
         beam_search(model, source, attend, 2, 5, START, 6)

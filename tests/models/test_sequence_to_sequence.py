@@ -137,19 +137,19 @@ def test_bad_input():
     left, gap, empty = attend.clone(), attend.clone(), attend.clone()
     left[1], gap[0, 2], empty[1] = attend[1].flip(0), False, False
     for broken in (left, empty):
-        with pytest.raises(ValueError, match="a row is empty or padded on the left"):
+        with pytest.raises(ValueError, match="a text is empty or padded elsewhere"):
             model(source, broken, target)
-    with pytest.raises(ValueError, match="found a gap before a token"):
+    with pytest.raises(ValueError, match="a text is empty or padded elsewhere"):
         model(source, gap, target)
-    with pytest.raises(ValueError, match=r"source_attend must be bool of shape \(2, 5\)"):
+    with pytest.raises(ValueError, match=r"attend must be bool of shape \(2, 5\)"):
         model(source, attend[:, :3], target)
-    with pytest.raises(ValueError, match="source_attend must be bool"):
+    with pytest.raises(ValueError, match="attend must be bool"):
         model(source, attend.long(), target)
     with pytest.raises(ValueError, match="a target per source, got 1 and 2"):
         model(source, attend, target[:1])
-    with pytest.raises(ValueError, match=r"source must be \(B, T\)"):
+    with pytest.raises(ValueError, match=r"source ids must be \(B, T\)"):
         model(source[:, :0], attend[:, :0], target)
-    with pytest.raises(ValueError, match=r"target must be \(B, T\)"):
+    with pytest.raises(ValueError, match=r"target ids must be \(B, T\)"):
         model(source, attend, target[0])
     with pytest.raises(ValueError, match=r"source ids must be in \[0, 12\), got 5 to 12"):
         model(source.clamp(min=5).where(source != 9, 12), attend, target)

@@ -188,9 +188,9 @@ REAL = torch.ones(2, 4, dtype=torch.bool)
 @pytest.mark.parametrize(
     ("ids", "attend", "message"),
     [
-        (ONES[0], None, r"ids must be \(B, T\), at least \(1, 1\), got \(4,\)"),
+        (ONES[0], None, r"ids must be \(B, T\) with at least one token, got \(4,\)"),
         (ONES[:, :0], None, r"got \(2, 0\)"),
-        (ONES, REAL[:, :3], r"like ids, \(2, 4\), got torch.bool \(2, 3\)"),
+        (ONES, REAL[:, :3], r"bool of shape \(2, 4\), got torch.bool \(2, 3\)"),
         (ONES, ONES, "attend must be bool"),
         (ONES, torch.zeros_like(REAL), "a text is empty or padded elsewhere"),
         (ONES, torch.tensor([[1, 1, 1, 1], [0, 1, 1, 1]]).bool(), "padded elsewhere"),
