@@ -15,7 +15,7 @@ from torch import nn
 
 from ptft.cli.sources import say
 from ptft.core import sha256_file
-from ptft.core.compute import seed_everything, set_threads
+from ptft.core.compute import default_device, seed_everything, set_threads
 from ptft.data.labelled_file import FileReport, read_rows, split_rows
 from ptft.data.tasks import LabelledTask
 from ptft.evaluation.predictions import predict_classes
@@ -52,6 +52,7 @@ def finetune(args: argparse.Namespace) -> None:
     seed_everything(args.seed)
     texts = task.train.texts
     classifier = new_classifier(args.model, task.classes, texts[:1000], args.length)
+    classifier.to(default_device())
     _describe(classifier, texts)
     folder = Path(args.out)
     checkpoint = folder / "run" / "checkpoint.safetensors"

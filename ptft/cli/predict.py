@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ptft.cli.sources import say
 from ptft.core import atomic_write
-from ptft.core.compute import set_threads
+from ptft.core.compute import default_device, set_threads
 from ptft.data.labelled_file import read_rows
 from ptft.evaluation.predictions import predict_scores
 from ptft.pretrained.classifier import load_classifier
@@ -22,7 +22,7 @@ def predict(args: argparse.Namespace) -> None:
     if (args.data is None) == (not args.texts):
         raise ValueError("give texts, or a file with --data")
     set_threads(args.threads)
-    classifier = load_classifier(args.model)
+    classifier = load_classifier(args.model).to(default_device())
     texts = args.texts
     if args.data is not None:
         texts = [row.text for row in read_rows(args.data, args.text, None, args.encoding)]

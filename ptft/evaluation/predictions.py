@@ -30,16 +30,17 @@ def predict_scores(
         batch_size: Texts at a time.
 
     Returns:
-        `(n, C)` logits, in the order of `sequences`.
+        `(n, C)` logits on the CPU, in the order of `sequences`.
     """
     training = model.training
     model.eval()
+    device = next(model.parameters()).device
     order = sorted(range(len(sequences)), key=lambda i: len(sequences[i]))
     scores: list[Tensor] = []
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
         ids, attend = pad([sequences[i] for i in rows], model.max_len)
-        scores.append(model(ids, attend))
+        scores.append(model(ids.to(device), attend.to(device)).cpu())
     model.train(training)
     back = torch.tensor(order).argsort()
     return torch.cat(scores)[back]

@@ -162,6 +162,7 @@ def epoch_rows(n: int, batch_size: int, step: int, seed: int) -> Tensor:
     """
     if n < 1 or batch_size < 1:
         raise ValueError(f"n and batch_size must be at least 1, got {n} and {batch_size}")
-    positions = torch.arange(step * batch_size, (step + 1) * batch_size)
-    rows = [_permutation(n, seed, int(p) // n)[int(p) % n] for p in positions]
-    return torch.stack(rows)
+    first, stop = step * batch_size, (step + 1) * batch_size
+    passes = range(first // n, (stop - 1) // n + 1)  # one, or more where the batch runs on
+    rows = torch.cat([_permutation(n, seed, i) for i in passes])
+    return rows[first - passes.start * n : stop - passes.start * n]

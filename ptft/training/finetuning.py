@@ -38,10 +38,11 @@ def fine_tune(
             f"expected as many labels as texts and at least one, got {len(labels)} labels and "
             f"{len(sequences)} texts"
         )
-    classes = torch.tensor(labels)
+    device = next(model.parameters()).device
+    classes = torch.tensor(labels, device=device)
 
     def batch_of(rows: torch.Tensor, draws: torch.Generator) -> LabelledBatch:
         ids, attend = pad([sequences[i] for i in rows.tolist()], model.max_len)
-        return LabelledBatch(ids, attend, classes[rows])
+        return LabelledBatch(ids.to(device), attend.to(device), classes[rows.to(device)])
 
     return fit(model, class_loss, batch_of, len(sequences), config, None, evaluate, checkpoint)
