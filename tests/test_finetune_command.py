@@ -5,10 +5,12 @@ import socket
 
 import huggingface_hub
 import pytest
+import torch
 import transformers
 
 from ptft.cli.main import main
 from ptft.core.compute import seed_everything
+from ptft.evaluation.predictions import predict_scores
 from ptft.models.config import MODERNBERT, TransformerConfig
 from ptft.models.heads import MaskedLanguageModel
 from ptft.pretrained import save_model
@@ -212,3 +214,21 @@ def test_predict_refuses(trained, encoder, capsys, arguments, message):
     arguments = [str(encoder) if a == "encoder" else a for a in arguments]
     code, out, err = ptft(capsys, "predict", "--model", trained, *arguments)
     assert (code, out) == (2, "") and message in err
+
+
+def test_a_decoder_without_a_padding_token(trained, tmp_path):
+    config = transformers.GPT2Config(
+        vocab_size=len(load_classifier(trained).tokenizer), n_embd=16, n_layer=1, n_head=2,
+        n_positions=24, num_labels=2,
+    )  # fmt: skip
+    seed_everything(0)
+    transformers.GPT2ForSequenceClassification(config).save_pretrained(tmp_path)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(trained)
+    tokenizer.pad_token, tokenizer.eos_token, tokenizer.model_max_length = None, "[SEP]", 10**30
+    tokenizer.save_pretrained(tmp_path)
+    classifier = load_classifier(tmp_path)
+    assert classifier.max_len == 24
+    texts = ["a great film", "a dull and awful book number 7"]
+    together = predict_scores(classifier, classifier.encode(texts))
+    alone = torch.cat([predict_scores(classifier, classifier.encode([text])) for text in texts])
+    torch.testing.assert_close(together, alone)

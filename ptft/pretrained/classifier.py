@@ -82,11 +82,7 @@ def new_classifier(
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{name} cannot be opened as a classifier: {_first_line(error)}") from error
     tokenizer = _tokenizer(name)
-    if tokenizer.pad_token_id is None:  # decoders such as GPT-2 have none
-        tokenizer.pad_token = tokenizer.eos_token
-    model.config.pad_token_id = tokenizer.pad_token_id
-    positions = getattr(model.config, "max_position_embeddings", LENGTH)
-    longest = min(tokenizer.model_max_length, positions)
+    longest = _fit_together(model, tokenizer)
     max_len = min(longest, LENGTH) if max_len is None else max_len
     if not 3 <= max_len <= longest:
         raise DataError(f"{name} reads from 3 to {longest} tokens, got a length of {max_len}")
@@ -118,7 +114,7 @@ def load_classifier(folder: str | Path) -> TransformersClassifier:
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{folder} cannot be opened: {_first_line(error)}") from error
     tokenizer = _tokenizer(folder)
-    return TransformersClassifier(model.eval(), tokenizer, tokenizer.model_max_length)
+    return TransformersClassifier(model.eval(), tokenizer, _fit_together(model, tokenizer))
 
 
 def save_classifier(
@@ -157,6 +153,15 @@ def _tokenizer(name: str | Path) -> Any:
     if len(tokenizer) <= len(tokenizer.all_special_tokens):
         raise DataError(f"the tokenizer of {name} has no words: its files are missing or empty")
     return tokenizer
+
+
+def _fit_together(model: Any, tokenizer: Any) -> int:
+    """Have both pad with one token; return the most tokens that both can take."""
+    if tokenizer.pad_token_id is None:  # decoders such as GPT-2 have none
+        tokenizer.pad_token = tokenizer.eos_token
+    model.config.pad_token_id = tokenizer.pad_token_id
+    positions = getattr(model.config, "max_position_embeddings", LENGTH)
+    return min(tokenizer.model_max_length, positions)
 
 
 def _first_line(error: Exception) -> str:
