@@ -57,7 +57,7 @@ class AutoencoderConfig:
 class Autoencoder(nn.Module):
     r"""An encoder to a code, and a decoder back, each with parameters of its own.
 
-    $$\hat x = D_\phi(z), \qquad z = E_\theta(x)$$
+    $$\hat x = D_{\phi}(z), \qquad z = E_{\theta}(x)$$
 
     The output is affine: the squared error then is, up to a constant, a Gaussian log-likelihood.
     Train it with `ptft.training.losses.reconstruction_loss`.

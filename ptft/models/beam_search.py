@@ -54,11 +54,12 @@ def beam_search(
     probability are kept. One that has ended stays as it is and keeps its place. What has not ended
     before the last position ends there. The result is ranked by
 
-    $$\log p(y | x) / \mathrm{lp}(y), \qquad \mathrm{lp}(y) = (5 + |y|)^\alpha / (5 + 1)^\alpha$$
+    $$\log p(y \mid x) \,/\, \Bigl(\frac{5 + N}{5 + 1}\Bigr)^{\alpha}$$
 
-    (Wu et al. 2016, eq. 14) where $|y|$ counts the end token. All beginnings of all sources take a
-    step in one call of the model. Width 1 is greedy search. With room for every beginning, the
-    first is the likeliest of all outputs. Put the model into evaluation mode before.
+    (Wu et al. 2016, eq. 14), where $N$ counts the tokens of $y$, the end token too. All beginnings
+    of all sources take a step in one call of the model. Width 1 is greedy search. With room for
+    every beginning, the first is the likeliest of all outputs. Put the model into evaluation mode
+    before.
 
     Args:
         model: Has `begin` and `step`, as `SequenceToSequence` does.

@@ -40,17 +40,11 @@ class Seq2SeqConfig:
 
 
 class Memory(NamedTuple):
-    """What the decoder reads of a source.
+    """What the decoder reads of a source: its states, their share of the energies, and a mask."""
 
-    Attributes:
-        states: `(B, S, 2D)`, one annotation per source token; `(B, 1, 2D)` without attention.
-        keys: `(B, S, D)`, the part of the energies that does not depend on the decoder.
-        attend: `(B, S)` bool, True on real tokens.
-    """
-
-    states: Tensor
-    keys: Tensor
-    attend: Tensor
+    states: Tensor  # (B, S, 2D), one annotation per source token; (B, 1, 2D) without attention
+    keys: Tensor  # (B, S, D), the part of the energies that does not depend on the decoder
+    attend: Tensor  # (B, S) bool, True on real tokens
 
 
 class AdditiveAttention(nn.Module):
