@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ptft.cli.evaluate import evaluate
-from ptft.cli.finetune import finetune
 from ptft.cli.generate import generate
 from ptft.cli.predict import predict
 from ptft.cli.pretrain import pretrain
@@ -56,9 +55,17 @@ examples:
   python -m ptft predict --model runs/finetune "What a waste of time." "I liked it."
   python -m ptft predict --model runs/finetune --data new.csv --out labelled.jsonl
 """
+
+
+def _finetune(args: argparse.Namespace) -> None:
+    from ptft.cli.finetune import finetune  # brings libraries that take seconds to import
+
+    finetune(args)
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "pretrain": pretrain,
-    "finetune": finetune,
+    "finetune": _finetune,
     "predict": predict,
     "generate": generate,
     "evaluate": evaluate,

@@ -69,7 +69,7 @@ def new_classifier(
         DataError: If there is no such model or tokenizer, it is not on this machine and there is
             no network, its tokenizer knows nothing, or it cannot read `max_len` tokens.
     """
-    import transformers  # slow to import, and needed here alone
+    import transformers  # slow to import
 
     _reachable(name)
     try:
@@ -101,7 +101,7 @@ def load_classifier(folder: str | Path) -> TransformersClassifier:
     Raises:
         DataError: If the folder holds no classifier, or no tokenizer, or one that knows nothing.
     """
-    import transformers  # slow to import, and needed here alone
+    import transformers  # slow to import
 
     folder = Path(folder)
     if not (folder / "config.json").is_file():
